@@ -1,0 +1,64 @@
+"""What can go wrong, as exceptions: one base class, each with its reason in its docstring."""
+
+from __future__ import annotations
+
+
+class SnapshotError(Exception):
+    """Something went wrong in langgraph-pg-snapshot.
+
+    Base class of every error that this package raises on its own account, so that a caller
+    can catch one thing. The message says what was being done, to which thread, table and
+    namespace; the driver's error, where there is one, is the ``__cause__``.
+    """
+
+    def __init__(self, message: str | None = None, /, *args: object) -> None:
+        # The docstring's first line is the default message, so that no error is ever mute.
+        super().__init__(message or (self.__doc__ or "").partition("\n")[0], *args)
+
+
+class InvalidArgumentError(SnapshotError, ValueError):
+    """An argument is not what this call takes; nothing was sent to the database."""
+
+
+class StorageError(SnapshotError):
+    """PostgreSQL refused or failed the operation; the driver's error is the cause."""
+
+
+class ConnectionUnavailableError(StorageError):
+    """No working connection could be had in time."""
+
+
+class WrongColorError(SnapshotError, RuntimeError):
+    """A sync call was made on a saver that only has an async pool, where it can't work."""
+
+
+class SchemaError(SnapshotError):
+    """The database's tables are not what this version of the package works with."""
+
+
+class SchemaConflictError(SchemaError):
+    """A relation of that name exists already and is not ours."""
+
+
+class SchemaVersionError(SchemaError):
+    """The tables were made by a newer version of this package; nothing was touched."""
+
+
+class ConcurrentWriteError(SnapshotError):
+    """Other writers kept changing the thread; the write was given up and nothing was stored."""
+
+
+class DamagedThreadError(SnapshotError):
+    """A checkpoint names items that are not in the database."""
+
+
+class SerializationError(SnapshotError, TypeError):
+    """A value can't be stored: the message names the place inside the value and its type."""
+
+
+class DeserializationError(SnapshotError, ValueError):
+    """Stored data can't be read back as what it claims to be."""
+
+
+class TypeNotAllowedError(DeserializationError):
+    """Stored data names a type that may not be built here, or that is not there any more."""

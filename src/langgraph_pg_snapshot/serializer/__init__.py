@@ -1,0 +1,7 @@
+"""The snapshot serializer: agent state as readable JSON that comes back exactly."""
+
+from __future__ import annotations
+
+from .serializer import SnapshotSerializer
+
+__all__ = ["SnapshotSerializer"]

@@ -1,0 +1,142 @@
+"""The tables that say how each type is written and read, and how a type gets into them.
+
+A *codec* writes the values of one class as a JSON tree and reads them back. Codecs carry no
+settings, so one table serves every serializer of the process; what differs between serializers
+(the allow-list, the depth) travels in the ``Encoder`` and ``Decoder`` that they are handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from .decoder import Decoder
+    from .encoder import Encoder
+
+Tree = dict[str, Any]
+EncodeFunction = Callable[["Encoder", Any, int], Any]
+DecodeFunction = Callable[["Decoder", Tree, int], Any]
+
+
+class Refused(Exception):  # noqa: N818  # never leaves the package: it becomes one of ours
+    """A value can't be stored; containers add where it stood while this passes through."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[str] = []
+
+
+def too_deep() -> NoReturn:
+    """Refuse a value that holds itself, or that JSON parsers would refuse."""
+    raise Refused("is nested too deep, or holds itself")
+
+
+class Codec(Protocol):
+    """How the values of one class are written and read."""
+
+    def encode(self, enc: Encoder, value: Any, depth: int, /) -> Any:
+        """Write ``value`` in at most ``depth`` levels of JSON."""
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int, /) -> Any:
+        """Read a tagged object back."""
+
+
+class _Encoders(dict[type, EncodeFunction]):
+    """How to write each type; a type that is new here is looked at once."""
+
+    def __missing__(self, cls: type) -> EncodeFunction:
+        encode = codec_for(cls).encode
+        self[cls] = encode
+        return encode
+
+
+# Classes made inside functions come and go: beyond this many, those learned are forgotten.
+_MAX_LEARNED = 2048
+
+ENCODERS = _Encoders()
+DECODERS: dict[str, DecodeFunction] = {}
+_known: dict[type, Codec] = {}
+_learned: dict[type, Codec] = {}
+_finders: list[Callable[[type], Codec | None]] = []
+
+
+def add_codec(cls: type, codec: Codec, tag: str | None = None) -> None:
+    """Use ``codec`` for exactly this class, and for trees that bear ``tag``."""
+    _known[cls] = codec
+    ENCODERS[cls] = codec.encode
+    if tag is not None:
+        DECODERS[tag] = codec.decode
+
+
+def add_finder(finder: Callable[[type], Codec | None]) -> None:
+    """Ask ``finder`` about classes that have no codec yet, after the finders before it."""
+    _finders.append(finder)
+
+
+def codec_for(cls: type) -> Codec:
+    """Find how the values of a class are written and read.
+
+    Raises:
+        Refused: the class is not of a kind that carries data.
+    """
+    codec = _known.get(cls) or _learned.get(cls)
+    if codec is None:
+        codec = _find_codec(cls)
+        if len(_learned) >= _MAX_LEARNED:
+            for stale in list(_learned):
+                ENCODERS.pop(stale, None)
+            _learned.clear()
+        _learned[cls] = codec
+    return codec
+
+
+def _find_codec(cls: type) -> Codec:
+    reason = "is not data"
+    try:
+        for finder in _finders:
+            codec = finder(cls)
+            if codec is not None:
+                return codec
+    except Refused as refused:
+        reason = refused.reason
+    raise Refused(f"can't be stored: {cls.__module__}.{cls.__qualname__} {reason}")
+
+
+class Record:
+    """A codec made of two functions: value to named parts, and named parts to value."""
+
+    def __init__(
+        self, tag: str, parts: Callable[[Any], dict[str, Any]], build: Callable[..., Any]
+    ) -> None:
+        self.tag = tag
+        self.parts = parts
+        self.build = build
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        tree: Tree = {"$type": self.tag}
+        depth -= 1
+        for name, part in self.parts(value).items():
+            try:
+                tree[name] = enc.node(part, depth)
+            except Refused as refused:
+                refused.path.append("" if name == "value" else f".{name}")
+                raise
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        depth -= 1
+        return self.build(
+            **{name: dec.node(part, depth) for name, part in tree.items() if name != "$type"}
+        )
+
+
+def add_record(
+    cls: type,
+    tag: str,
+    parts: Callable[[Any], dict[str, Any]],
+    build: Callable[..., Any],
+) -> None:
+    """Write ``cls`` as ``{"$type": tag, …parts}`` and read it back with ``build(**parts)``."""
+    add_codec(cls, Record(tag, parts, build), tag)

@@ -1,0 +1,118 @@
+"""From a JSON tree to a value: the walk, the tags, and what may be built."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from langgraph_pg_snapshot.errors import DeserializationError
+from .classes import Classes
+from .codec import DECODERS, Tree
+from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, reorder, unescape
+
+SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+class Decoder:
+    """Reads trees; nothing that it returns shares a mutable part with the tree."""
+
+    __slots__ = ("classes",)
+
+    def __init__(self, classes: Classes) -> None:
+        self.classes = classes
+
+    def node(self, tree: Any, depth: int) -> Any:
+        """Read any node that has at most ``depth`` levels below it.
+
+        Raises:
+            DeserializationError: it is not what an encoder writes.
+        """
+        cls = type(tree)
+        if cls in SCALARS:
+            return tree
+        if depth < 0:
+            raise DeserializationError("the stored data is nested too deep")
+        if cls is dict:
+            tag = tree.get(TYPE)
+            if tag is None:
+                return self._object(tree, depth)
+            decode = DECODERS.get(tag) if type(tag) is str else None
+            return decode(self, tree, depth) if decode else self._tagged(tag, tree, depth)
+        if cls is list:
+            return self._list(tree, depth)
+        raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
+
+    def _list(self, tree: list[Any], depth: int) -> list[Any]:
+        if SCALARS.issuperset(map(type, tree)):
+            return tree.copy()
+        node = self.node
+        depth -= 1
+        return [item if type(item) in SCALARS else node(item, depth) for item in tree]
+
+    def _object(self, tree: Tree, depth: int) -> Tree:
+        order = tree.get(ORDER)
+        if order is not None:
+            tree = _in_order(tree, order)
+            if SCALARS.issuperset(map(type, tree.values())):
+                return tree
+        elif SCALARS.issuperset(map(type, tree.values())):
+            tree = tree.copy()
+            tree.pop(ORDER, None)
+            return tree
+        node = self.node
+        depth -= 1
+        return {
+            key: item if type(item) in SCALARS else node(item, depth) for key, item in tree.items()
+        }
+
+    def _tagged(self, tag: Any, tree: Tree, depth: int) -> Any:
+        if type(tag) is not str:
+            raise DeserializationError(f"the name of a type is a {type(tag).__name__}, not a str")
+        return self.classes.decode(self, tag, tree, depth)
+
+    def members(self, tree: Tree, depth: int) -> dict[str, Any]:
+        """Read the members of a tagged object as a dict, for those who ask for its fields."""
+        depth -= 1
+        fields = {name: self.node(item, depth) for name, item in tree.items() if name[:1] != "$"}
+        for name in ("$extra", "$attributes"):
+            more = tree.get(name)
+            if isinstance(more, dict):
+                fields.update(self.node(more, depth))
+        return fields
+
+
+def _in_order(tree: Tree, order: Any) -> Tree:
+    if type(order) is not list:
+        raise DeserializationError(f"{ORDER} is not a list of names")
+    try:
+        ordered = {key: tree[key] for key in order}
+    except (KeyError, TypeError):
+        return reorder(tree, order)
+    if len(ordered) != len(tree) - 1 or ORDER in ordered:
+        return reorder(tree, order)
+    return ordered
+
+
+def _decode_str(_dec: Decoder, tree: Tree, _depth: int) -> str:
+    return unescape(tree["escaped"])
+
+
+def _decode_int(_dec: Decoder, tree: Tree, _depth: int) -> int:
+    return int(tree["hex"], 16)
+
+
+def _decode_float(_dec: Decoder, tree: Tree, _depth: int) -> float:
+    text = tree["value"]
+    if type(text) is not str:
+        raise DeserializationError("a tagged float is not text")
+    return float(text)
+
+
+def _decode_pairs(dec: Decoder, tree: Tree, depth: int) -> dict[Any, Any]:
+    depth -= 3
+    return {dec.node(key, depth): dec.node(item, depth) for key, item in tree["items"]}
+
+
+DECODERS[ESCAPED_TEXT_TAG] = _decode_str
+DECODERS["int"] = _decode_int
+DECODERS["float"] = _decode_float
+DECODERS["dict"] = _decode_pairs

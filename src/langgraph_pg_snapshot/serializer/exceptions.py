@@ -1,0 +1,101 @@
+"""Exceptions: what a failed node leaves behind in the pending writes.
+
+This is the one kind that is stored with losses rather than refused: an exception often holds
+live objects (a request, a lock), and refusing it would hide the failure that it reports. What
+was left out is named in ``$lost``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph_pg_snapshot.errors import DeserializationError
+from .classes import check_type, name_of
+from .codec import Codec, Refused, Tree, add_finder
+from .decoder import Decoder
+from .encoder import Encoder
+from .state import ATTRIBUTES, Fields, builtin_base
+
+# State of built-in exceptions that is neither in args nor in __dict__.
+_HIDDEN: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (OSError, ("filename", "filename2")),
+    (ImportError, ("name", "path")),
+    (NameError, ("name",)),
+    (AttributeError, ("name",)),
+)
+
+
+class _Exception:
+    def __init__(self, cls: type[BaseException]) -> None:
+        if hasattr(cls, "__del__"):
+            raise Refused("has a finalizer (__del__), which would run on a copy too")
+        self.cls = cls
+        self.base: Any = builtin_base(cls)
+        self.tag = name_of(cls)
+        self.fields = Fields(cls, self.tag, {})
+        self.hidden = [name for base, names in _HIDDEN if issubclass(cls, base) for name in names]
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        lost: list[str] = []
+        depth -= 1
+        args = []
+        for index, item in enumerate(value.args):
+            try:
+                args.append(enc.node(item, depth - 1))
+            except Refused:
+                lost.append(f"args[{index}]")
+                args.append(enc.node(_printed(item), depth - 1))
+        tree: Tree = {
+            "$type": self.tag,
+            "message": enc.node(_printed(value), depth),
+            "args": args,
+        }
+        attributes = {name: getattr(value, name, None) for name in self.hidden}
+        attributes = {name: item for name, item in attributes.items() if item is not None}
+        attributes.update(value.__dict__)
+        kept = {}
+        for name, item in attributes.items():
+            try:
+                kept[name] = item
+                enc.node(item, depth - 1)
+            except Refused:
+                lost.append(f".{name}")
+                del kept[name]
+        if kept:
+            tree[ATTRIBUTES] = enc.node(kept, depth)
+        if lost:
+            tree["$lost"] = enc.node(lost, depth)
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        depth -= 1
+        args = check_type(dec.node(tree["args"], depth), list)
+        # The C class's own methods: the ones of a class that derives from it never run.
+        made = self.base.__new__(self.cls, *args)
+        if type(made) is not self.cls:
+            raise DeserializationError(f"{self.tag!r} can't be made of its stored args")
+        self.base.__init__(made, *args)
+        state = check_type(dec.node(tree.get(ATTRIBUTES, {}), depth), dict)
+        for name in self.hidden:
+            if name in state:
+                BaseException.__setattr__(made, name, state.pop(name))
+        for name in state:
+            if name != "__notes__":
+                self.fields._check_attribute(name)
+        BaseException.__getattribute__(made, "__dict__").update(state)
+        return made
+
+
+def _printed(value: object) -> str:
+    try:
+        return str(value) if isinstance(value, BaseException) else repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def find_exception(cls: type) -> Codec | None:
+    """Find the codec of an exception class."""
+    return _Exception(cls) if issubclass(cls, BaseException) else None
+
+
+add_finder(find_exception)

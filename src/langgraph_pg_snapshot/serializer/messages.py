@@ -1,0 +1,38 @@
+"""LangChain's messages and LangGraph's own types, under the short names that people know."""
+
+from __future__ import annotations
+
+from langchain_core import messages
+from langchain_core.documents import Document
+from langchain_core.prompt_values import ChatPromptValue
+from langgraph.store.base import Item, SearchItem
+from langgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
+
+from .codec import add_codec
+from .objects import add_dataclass, add_slotted
+from .pydantic_models import ModelCodec
+
+for _tag, _message in (
+    ("human", messages.HumanMessage),
+    ("ai", messages.AIMessage),
+    ("system", messages.SystemMessage),
+    ("tool", messages.ToolMessage),
+    ("function", messages.FunctionMessage),
+    ("chat", messages.ChatMessage),
+    ("remove", messages.RemoveMessage),
+    ("HumanMessageChunk", messages.HumanMessageChunk),
+    ("AIMessageChunk", messages.AIMessageChunk),
+    ("SystemMessageChunk", messages.SystemMessageChunk),
+    ("ToolMessageChunk", messages.ToolMessageChunk),
+    ("FunctionMessageChunk", messages.FunctionMessageChunk),
+    ("ChatMessageChunk", messages.ChatMessageChunk),
+    ("Document", Document),
+    ("ChatPromptValue", ChatPromptValue),
+):
+    add_codec(_message, ModelCodec(_message, _tag, short=True), _tag)
+
+for _dataclass in (Command, Interrupt, Overwrite, TimeoutPolicy):
+    add_dataclass(_dataclass, _dataclass.__name__)
+
+for _slotted in (Send, Item, SearchItem):
+    add_slotted(_slotted, _slotted.__name__)

@@ -1,0 +1,198 @@
+"""Pydantic models, rebuilt as copying does it: state in, no constructor, no validator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import pydantic
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from langgraph_pg_snapshot.errors import DeserializationError
+from .classes import check_type, name_of
+from .codec import ENCODERS, Codec, Refused, Tree, add_codec, add_finder, add_record
+from .decoder import SCALARS, Decoder
+from .encoder import Encoder, encode_dict
+from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
+
+_FIELDS_SET: Final = "$fields_set"
+_EXTRA: Final = "$extra"
+_PRIVATE: Final = "$private"
+
+_new = object.__new__
+_set = object.__setattr__
+_NO_TYPE: Final = type("_NoType", (), {})
+
+
+class ModelCodec:
+    """A pydantic model: its fields as members, and beside them only what does not follow.
+
+    Which fields were set follows from which are stored; ``$fields_set`` is there when it doesn't.
+
+    Args:
+        cls: the class of model.
+        tag: its name in stored data.
+        short: leave out the fields that equal their default. For classes whose defaults don't
+            change between releases: what is left out comes back as the default of that day.
+    """
+
+    def __init__(self, cls: type[BaseModel], tag: str, *, short: bool = False) -> None:
+        check_rebuildable(cls)
+        if slots_of(cls, BaseModel):
+            raise Refused("is a pydantic model with __slots__ of its own")
+        self.cls = cls
+        self.tag = tag
+        defaults = {
+            name: partial(default_value, _plain_default(field), field.default_factory)
+            for name, field in cls.model_fields.items()
+        }
+        self.fields = Fields(cls, tag, defaults)
+        self.allows_extra = cls.model_config.get("extra") == "allow"
+        self.template: dict[str, Any] = dict.fromkeys(defaults)
+        self.plan: list[tuple[str, Any, type]] = []
+        self.factories: list[tuple[str, Callable[[], Any]]] = []
+        required = []
+        for name, default in defaults.items():
+            value = default() if short else MISSING
+            if value is MISSING:
+                required.append(name)
+                self.plan.append((name, None, _NO_TYPE))
+                continue
+            self.plan.append((name, value, type(value)))
+            if isinstance(value, (list, dict, set)):
+                self.factories.append((name, type(value)))
+            else:
+                self.template[name] = value
+        self.required = frozenset(required)
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        state = value.__dict__
+        fields_set = value.__pydantic_fields_set__
+        extra = value.__pydantic_extra__
+        private = value.__pydantic_private__
+        if len(state) != len(self.plan):
+            return self._encode_odd(enc, value, depth)
+        plain = enc.plain
+        depth -= 1
+        tree: Tree = {"$type": self.tag}
+        for (name, default, default_type), key in zip(self.plan, state):  # noqa: B905  # same length, as checked
+            if name != key:
+                return self._encode_odd(enc, value, depth + 1)
+            item = state[key]
+            cls = type(item)
+            if cls is default_type and item == default:
+                continue
+            if cls in plain:
+                tree[name] = item
+            else:
+                try:
+                    tree[name] = ENCODERS[cls](enc, item, depth)
+                except Refused as refused:
+                    refused.path.append(f".{name}")
+                    raise
+        if extra or private is not None or (extra is None) is self.allows_extra:
+            return self._encode_rest(enc, value, tree, depth)
+        if len(fields_set) != len(tree) - 1 or not tree.keys() >= fields_set:
+            tree[_FIELDS_SET] = _names(enc, state, fields_set)
+        return tree
+
+    def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        """Write a model that lacks fields, or has others, or has them in another order."""
+        tree = self.fields.encode(enc, value.__dict__, depth)
+        return self._encode_rest(enc, value, tree, depth - 1)
+
+    def _encode_rest(self, enc: Encoder, value: Any, tree: Tree, depth: int) -> Tree:
+        extra = value.__pydantic_extra__
+        expected = {name for name in tree if name[0] != "$"}.union(extra or ())
+        if value.__pydantic_fields_set__ != expected:
+            names = [*value.__dict__, *(extra or ())]
+            tree[_FIELDS_SET] = _names(enc, names, value.__pydantic_fields_set__)
+        for name, part in ((_EXTRA, extra), (_PRIVATE, value.__pydantic_private__)):
+            if part or (part is None) is (name == _EXTRA and self.allows_extra):
+                try:
+                    tree[name] = None if part is None else encode_dict(enc, part, depth)
+                except Refused as refused:
+                    refused.path.append("" if name == _EXTRA else ".__pydantic_private__")
+                    raise
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        state = self.template.copy()
+        node = dec.node
+        depth -= 1
+        odd = False
+        for name, item in tree.items():
+            if name in state:
+                state[name] = item if type(item) in SCALARS else node(item, depth)
+            elif name != "$type":
+                odd = True
+        if odd or not tree.keys() >= self.required:
+            return self._decode_odd(dec, tree, depth + 1)
+        for name, factory in self.factories:
+            if name not in tree:
+                state[name] = factory()
+        fields_set = set(tree)
+        fields_set.discard("$type")
+        return self._build(state, fields_set, {} if self.allows_extra else None, None)
+
+    def _decode_odd(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        state = self.fields.decode(dec, tree, depth)
+        depth -= 1
+        extra: Any = {} if self.allows_extra else None
+        if _EXTRA in tree:
+            extra = _dict_or_none(dec.node(tree[_EXTRA], depth))
+        private = _dict_or_none(dec.node(tree.get(_PRIVATE), depth))
+        if _FIELDS_SET in tree:
+            fields_set = {check_type(name, str) for name in dec.node(tree[_FIELDS_SET], depth)}
+        else:
+            fields_set = {name for name in tree if name in self.template}.union(extra or ())
+        return self._build(state, fields_set, extra, private)
+
+    def _build(self, state: Any, fields_set: set[str], extra: Any, private: Any) -> Any:
+        made = _new(self.cls)
+        _set(made, "__dict__", state)
+        _set(made, "__pydantic_fields_set__", fields_set)
+        _set(made, "__pydantic_extra__", extra)
+        _set(made, "__pydantic_private__", private)
+        return made
+
+
+def _plain_default(field: Any) -> Any:
+    return MISSING if field.default is PydanticUndefined else field.default
+
+
+def _dict_or_none(value: Any) -> Any:
+    return None if value is None else check_type(value, dict)
+
+
+def _names(enc: Encoder, known: Any, names: set[str]) -> Any:
+    """List a set of names in an order that does not depend on hashes."""
+    ordered = [name for name in known if name in names]
+    ordered += sorted(names.difference(ordered))
+    return enc.node(ordered, 1)
+
+
+def _find_model(cls: type) -> Codec | None:
+    return ModelCodec(cls, name_of(cls)) if issubclass(cls, BaseModel) else None
+
+
+def _secret(cls: type) -> Callable[[Any], Any]:
+    def build(value: Any) -> Any:
+        made = _new(cls)
+        _set(made, "_secret_value", value)
+        return made
+
+    return build
+
+
+for _cls in (pydantic.SecretStr, pydantic.SecretBytes):
+    add_record(
+        _cls,
+        _cls.__name__,
+        lambda value: {"value": value.get_secret_value()},
+        _secret(_cls),
+    )
+
+add_finder(_find_model)

@@ -1,0 +1,186 @@
+"""The serializer that users and the saver meet."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from langgraph_pg_snapshot.errors import DeserializationError, SerializationError, SnapshotError
+from . import (  # noqa: F401  # each puts its types into the tables
+    exceptions,
+    messages,
+    objects,
+    pydantic_models,
+    types_containers,
+    types_std,
+)
+from .classes import Classes, OnUnknownType
+from .codec import Refused
+from .decoder import Decoder
+from .encoder import Encoder
+
+TAG = "snapshot"
+# orjson writes 254 levels at most; the rest is left to whoever puts a tree into a larger one.
+DEFAULT_MAX_DEPTH = 200
+_MAX_DEPTH = 250
+_MAX_STEPS = 20
+
+_quick = {order: Encoder(careful=False, keep_order=order) for order in (True, False)}
+_careful = {order: Encoder(careful=True, keep_order=order) for order in (True, False)}
+
+
+class SnapshotSerializer:
+    """Stores values as JSON that people read and ``jsonb`` keeps, and gives them back exactly.
+
+    Implements LangGraph's ``SerializerProtocol``. Loading never imports a module, and never
+    calls a class that stored data names: objects are rebuilt from their fields.
+
+    Args:
+        strict: build only classes that are allowed by name: LangGraph's and LangChain's own,
+            ``allowed_types``, and what :meth:`with_allowlist` adds. Default: what the
+            environment variable ``LANGGRAPH_STRICT_MSGPACK`` says; without it, any class that
+            the process has imported and that is of a kind that carries data.
+        allowed_types: classes to allow in strict mode, and to find in either mode where their
+            name does not lead to them, as those made inside a function.
+        upgrades: for a stored type, as ``"module:Qualified.Name"``, the class that took its
+            place, or a function that makes a value of the stored fields (a dict).
+        on_unknown_type: ``"raise"`` a ``TypeNotAllowedError`` for a type that can't be built,
+            or hand back its ``"fields"`` as a dict, with a warning in the log.
+        max_depth: how many levels of JSON a value may be deep, at most 250.
+
+    Raises:
+        ValueError: ``max_depth`` or ``on_unknown_type`` is not one of these.
+    """
+
+    def __init__(
+        self,
+        *,
+        strict: bool | None = None,
+        allowed_types: Iterable[type] = (),
+        upgrades: Mapping[str, type | Callable[..., Any]] | None = None,
+        on_unknown_type: OnUnknownType = "raise",
+        max_depth: int = DEFAULT_MAX_DEPTH,
+    ) -> None:
+        if not 1 <= max_depth <= _MAX_DEPTH:
+            raise ValueError(f"max_depth is from 1 to {_MAX_DEPTH}, not {max_depth}")
+        if on_unknown_type not in ("raise", "fields"):
+            raise ValueError(f"on_unknown_type is 'raise' or 'fields', not {on_unknown_type!r}")
+        if strict is None:
+            strict = os.environ.get("LANGGRAPH_STRICT_MSGPACK", "").lower() in ("1", "true", "yes")
+        self.max_depth = max_depth
+        self._decoder = Decoder(
+            Classes(
+                strict=strict,
+                allowed=allowed_types,
+                allowed_names=(),
+                upgrades=upgrades or {},
+                on_unknown=on_unknown_type,
+            )
+        )
+
+    def with_allowlist(self, extra: Collection[tuple[str, ...]]) -> SnapshotSerializer:
+        """Make a serializer that also builds these classes in strict mode.
+
+        Args:
+            extra: ``(module, name)`` of each class, as LangGraph collects them from a graph.
+        """
+        clone = copy.copy(self)
+        clone._decoder = Decoder(self._decoder.classes.widened(extra))
+        return clone
+
+    def encode(self, value: Any, *, keep_order: bool = True) -> Any:
+        """Write a value as a JSON tree that ``jsonb`` keeps exactly.
+
+        Args:
+            value: anything; it is not changed, and the tree shares nothing with it.
+            keep_order: note the order of keys where ``jsonb`` would change it.
+
+        Raises:
+            SerializationError: something in it can't be stored; the message names the place.
+        """
+        return self._encode(_careful[keep_order], value)
+
+    def decode(self, tree: Any) -> Any:
+        """Read a tree of :meth:`encode`; it is not changed, and the value shares nothing with it.
+
+        Raises:
+            TypeNotAllowedError: it names a type that may not be built, or that is gone.
+            DeserializationError: it is not a tree that :meth:`encode` writes.
+        """
+        try:
+            return self._decoder.node(tree, self.max_depth)
+        except SnapshotError:
+            raise
+        except RecursionError as error:
+            raise DeserializationError("the stored data is nested too deep") from error
+        except Exception as error:
+            raise DeserializationError(f"the stored data can't be read: {error!r}") from error
+
+    def dumps(self, value: Any) -> bytes:
+        """Write a value as JSON text, ready for a ``jsonb`` parameter.
+
+        Raises:
+            SerializationError: something in it can't be stored; the message names the place.
+        """
+        try:
+            data = orjson.dumps(self._encode(_quick[True], value))
+            if b"\\u0000" not in data:
+                return data
+        except orjson.JSONEncodeError:
+            pass
+        return orjson.dumps(self._encode(_careful[True], value))
+
+    def loads(self, data: bytes | bytearray | memoryview | str) -> Any:
+        """Read JSON text, as :meth:`dumps` writes it or PostgreSQL prints it.
+
+        Raises:
+            TypeNotAllowedError: it names a type that may not be built, or that is gone.
+            DeserializationError: it is not what :meth:`dumps` writes.
+        """
+        try:
+            tree = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise DeserializationError(f"the stored data is not JSON: {error}") from error
+        return self.decode(tree)
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """Write a value, as ``SerializerProtocol`` has it.
+
+        Raises:
+            SerializationError: something in it can't be stored; the message names the place.
+        """
+        return TAG, self.dumps(obj)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """Read what :meth:`dumps_typed` wrote.
+
+        Raises:
+            TypeNotAllowedError: it names a type that may not be built, or that is gone.
+            DeserializationError: another serializer wrote it, or it is damaged.
+        """
+        kind, text = data
+        if kind != TAG:
+            raise DeserializationError(f"a serializer of another kind, {kind!r}, wrote this")
+        return self.loads(text)
+
+    def _encode(self, encoder: Encoder, value: Any) -> Any:
+        try:
+            return encoder.node(value, self.max_depth)
+        except Refused as refused:
+            raise SerializationError(f"{_place(refused.path)} {refused.reason}") from None
+        except orjson.JSONEncodeError:
+            raise
+        except Exception as error:
+            raise SerializationError(f"a value can't be stored: {error!r}") from error
+
+
+def _place(path: list[str]) -> str:
+    """Print a path that was gathered from the inside out, without the middle of a long one."""
+    steps = [step for step in reversed(path) if step]
+    if len(steps) > _MAX_STEPS:
+        steps[_MAX_STEPS // 2 : -_MAX_STEPS // 2] = ["…"]
+    return "".join(steps) or "the value"

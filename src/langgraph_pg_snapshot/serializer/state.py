@@ -1,0 +1,173 @@
+"""Where an instance keeps its state, and how it is put back without running its class's code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from types import FunctionType, MemberDescriptorType
+from typing import Any, Final
+
+from langgraph_pg_snapshot.errors import DeserializationError
+from .classes import check_type
+from .codec import Refused, Tree
+from .decoder import Decoder
+from .encoder import Encoder, encode_dict
+
+logger = logging.getLogger(__name__)
+
+_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made by a class statement
+
+MISSING: Final = object()
+ATTRIBUTES: Final = "$attributes"
+ABSENT: Final = "$absent"
+
+_COPIED_DEFAULTS = (list, dict, set)
+_SHARED_DEFAULTS = (type(None), bool, int, float, str, bytes, tuple, frozenset)
+_SAFE_FACTORIES: frozenset[Any] = frozenset({list, dict, set, tuple, frozenset, str, int, float})
+
+
+def builtin_base(cls: type) -> type:
+    """The class, made in C, whose memory layout the instances of ``cls`` have."""
+    return next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+
+
+def check_rebuildable(cls: type, base: type = object) -> None:
+    """Refuse classes whose instances are more than their fields.
+
+    Raises:
+        Refused: there is state that fields don't show, or a finalizer.
+    """
+    if builtin_base(cls) is not base:
+        raise Refused(f"is built on {builtin_base(cls).__name__}, whose state can't be seen")
+    if hasattr(cls, "__del__"):
+        raise Refused("has a finalizer (__del__), which would run on a copy too")
+
+
+def slots_of(cls: type, stop: type = object) -> dict[str, MemberDescriptorType]:
+    """Find the ``__slots__`` of a class, down to the base that keeps its own."""
+    slots: dict[str, MemberDescriptorType] = {}
+    for base in cls.__mro__:
+        if base is stop:
+            break
+        if "__slots__" in vars(base):
+            for name, member in vars(base).items():
+                if isinstance(member, MemberDescriptorType):
+                    slots.setdefault(name, member)
+    return slots
+
+
+def caches_of(cls: type) -> frozenset[str]:
+    """Find the attributes that only remember what a ``cached_property`` worked out."""
+    return frozenset(
+        name
+        for base in cls.__mro__
+        for name, member in vars(base).items()
+        if isinstance(member, cached_property)
+    )
+
+
+def default_value(default: Any, factory: Any) -> Any:
+    """Make the default of a field without running application code.
+
+    Returns:
+        The value, or ``MISSING`` if there is none that can be made so.
+    """
+    if factory in _SAFE_FACTORIES:
+        return factory()
+    if isinstance(default, _COPIED_DEFAULTS) and not default:
+        return type(default)()
+    return default if type(default) in _SHARED_DEFAULTS else MISSING
+
+
+class Fields:
+    """The fields of a class by name, and what stands for one that stored data lacks."""
+
+    def __init__(self, cls: type, tag: str, defaults: Mapping[str, Callable[[], Any]]) -> None:
+        for name in defaults:
+            if not name.isidentifier():
+                raise Refused(f"has a field named {name!r}, which can't be stored")
+        self.cls = cls
+        self.tag = tag
+        self.defaults = defaults
+        self.caches = caches_of(cls)
+        self._dropped: set[str] = set()
+
+    def encode(self, enc: Encoder, state: dict[str, Any], depth: int) -> Tree:
+        """Write ``state``: the fields as members, other attributes below ``$attributes``."""
+        tree: Tree = {"$type": self.tag}
+        depth -= 1
+        defaults = self.defaults
+        present = []
+        others: dict[str, Any] = {}
+        for name, value in state.items():
+            if name in defaults:
+                present.append(name)
+                try:
+                    tree[name] = enc.node(value, depth)
+                except Refused as refused:
+                    refused.path.append(f".{name}")
+                    raise
+            elif name not in self.caches:
+                others[name] = value
+        if others:
+            tree[ATTRIBUTES] = encode_dict(enc, others, depth)
+        if len(present) != len(defaults):
+            tree[ABSENT] = [name for name in defaults if name not in state]
+        if present != [name for name in defaults if name in state]:
+            tree["$order"] = present
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> dict[str, Any]:
+        """Read what :meth:`encode` wrote, in its order.
+
+        Raises:
+            DeserializationError: a field is neither stored nor has a plain default.
+        """
+        depth -= 1
+        absent = tree.get(ABSENT, ())
+        state: dict[str, Any] = {}
+        for name in self._order(tree):
+            if name in tree:
+                state[name] = dec.node(tree[name], depth)
+            elif name not in absent:
+                state[name] = self._default(name)
+        for name in tree:
+            if name[:1] != "$" and name not in self.defaults:
+                self._warn_dropped(name)
+        attributes = tree.get(ATTRIBUTES)
+        if attributes is not None:
+            for name, value in check_type(dec.node(attributes, depth), dict).items():
+                self._check_attribute(name)
+                state[name] = value
+        return state
+
+    def _order(self, tree: Tree) -> Iterator[str]:
+        order = tree.get("$order")
+        if order is None:
+            yield from self.defaults
+            return
+        first = [name for name in order if isinstance(name, str) and name in self.defaults]
+        yield from dict.fromkeys(first)
+        yield from (name for name in self.defaults if name not in first)
+
+    def _default(self, name: str) -> Any:
+        value = self.defaults[name]()
+        if value is MISSING:
+            raise DeserializationError(
+                f"the stored {self.tag!r} has no field {name!r}, for which the class has no "
+                f"plain default: pass upgrades={{{self.tag!r}: a function of the stored fields}}"
+            )
+        return value
+
+    def _warn_dropped(self, name: str) -> None:
+        if name not in self._dropped:
+            self._dropped.add(name)
+            logger.warning("The stored %r has a field %r that the class lacks", self.tag, name)
+
+    def _check_attribute(self, name: object) -> None:
+        """Let no stored attribute stand in for a method."""
+        if not isinstance(name, str) or name[:2] == "__":
+            raise DeserializationError(f"{name!r} is not an attribute that data may set")
+        if any(isinstance(vars(base).get(name), FunctionType) for base in self.cls.__mro__):
+            raise DeserializationError(f"{name!r} is a method of {self.tag!r}, data may not set it")

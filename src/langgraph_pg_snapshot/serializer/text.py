@@ -1,0 +1,110 @@
+"""What JSONB can't say about text, and about the order of an object's keys.
+
+PostgreSQL's ``jsonb`` refuses NUL and lone surrogates, and sorts the members of an object by
+the length of their key in UTF-8 bytes, then by those bytes. Both are mended here: such text is
+escaped inside a tag, and an order that differs from that one is written beside the members.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+ESCAPED_TEXT_TAG: Final = "str"
+TYPE: Final = "$type"
+ORDER: Final = "$order"
+
+_STR_ONLY: Final = frozenset({str})
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff\\\\]")
+_ESCAPE = re.compile(r"\\(?:\\|u([0-9a-f]{4})|)")
+
+# The shapes of dicts repeat: a chat of a thousand messages has some twenty of them. What is
+# known about a shape is kept by its keys, up to a bound on both sizes.
+_MAX_SHAPES = 4096
+_MAX_SHAPE_KEYS = 64
+_shapes: dict[tuple[str, ...], list[str] | bool] = {}
+
+
+def is_storable(text: str) -> bool:
+    """Whether ``jsonb`` takes this text as it is."""
+    if "\x00" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escape(text: str) -> str:
+    """Write NUL, surrogates and backslashes as ``\\uXXXX`` and ``\\\\``; all else stays."""
+    return _UNSTORABLE.sub(
+        lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", text
+    )
+
+
+def unescape(text: str) -> str:
+    """Undo :func:`escape`.
+
+    Raises:
+        ValueError: a backslash is followed by something that ``escape`` never writes.
+    """
+
+    def character(found: re.Match[str]) -> str:
+        if found[0] == "\\":
+            raise ValueError(f"a lone backslash at {found.start()} in escaped text")
+        return chr(int(found[1], 16)) if found[1] else "\\"
+
+    return _ESCAPE.sub(character, text)
+
+
+def order_of(keys: tuple[object, ...]) -> list[str] | bool:
+    """Say how a dict with these keys is written.
+
+    Returns:
+        True when it is an object as it stands, the list of its keys when it is an object whose
+        order must be written down, False when it can't be an object: a key is not a plain
+        str, starts with ``$``, or holds what ``jsonb`` refuses.
+    """
+    if not _STR_ONLY.issuperset(map(type, keys)):
+        # Decided before the look-up: a tuple of str subclasses equals one of plain str.
+        return False
+    shape = _shapes.get(keys)  # type: ignore[arg-type]  # all are str, as checked above
+    if shape is None:
+        shape = _learn(keys)  # type: ignore[arg-type]  # as above
+    return shape
+
+
+def _learn(keys: tuple[str, ...]) -> list[str] | bool:
+    shape: list[str] | bool
+    if any(key.startswith("$") or not is_storable(key) for key in keys):
+        shape = False
+    else:
+        shape = list(keys)
+        if sorted(shape, key=_jsonb_rank) == shape:
+            shape = True
+    if len(keys) <= _MAX_SHAPE_KEYS:
+        if len(_shapes) >= _MAX_SHAPES:
+            _shapes.clear()
+        _shapes[keys] = shape
+    return shape
+
+
+def _jsonb_rank(key: str) -> tuple[int, bytes]:
+    data = key.encode()
+    return len(data), data
+
+
+def reorder(tree: dict[str, object], order: Iterable[object]) -> dict[str, object]:
+    """Put members in the order that was written down.
+
+    People edit JSON by hand: names in ``order`` that are gone are passed over, and members
+    that it doesn't name come last.
+    """
+    known = {key: tree[key] for key in order if isinstance(key, str) and key in tree}
+    known.update((key, value) for key, value in tree.items() if key not in known)
+    known.pop(ORDER, None)
+    return known

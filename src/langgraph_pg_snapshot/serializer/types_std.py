@@ -1,0 +1,215 @@
+"""Values of the standard library: numbers, times, paths, addresses, bytes and the like."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import pathlib
+import re
+import types
+import uuid
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from langgraph_pg_snapshot.errors import DeserializationError
+from .classes import check_type
+from .codec import ENCODERS, Refused, add_record
+from .encoder import Encoder
+
+_PATTERN_FLAGS: Final = int(
+    re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE
+)
+
+
+def to_base64(data: bytes | bytearray | memoryview) -> str:
+    """Write bytes as text."""
+    return base64.b64encode(data).decode()
+
+
+def from_base64(value: object) -> bytes:
+    """Read bytes back.
+
+    Raises:
+        DeserializationError: the text is not base64.
+    """
+    try:
+        return base64.b64decode(check_type(value, str), validate=True)
+    except binascii.Error as error:
+        raise DeserializationError("bytes are not base64") from error
+
+
+def _text_value(value: Any) -> dict[str, Any]:
+    return {"value": str(value)}
+
+
+def _add_text(cls: type) -> None:
+    """Store a type as its ``str()``, which its constructor reads back exactly."""
+    add_record(cls, cls.__name__, _text_value, lambda value: cls(check_type(value, str)))
+
+
+for _cls in (
+    uuid.UUID,
+    Decimal,
+    ipaddress.IPv4Address,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Address,
+    ipaddress.IPv6Interface,
+    ipaddress.IPv6Network,
+    pathlib.PurePosixPath,
+    pathlib.PureWindowsPath,
+    pathlib.PosixPath,
+    pathlib.WindowsPath,
+):
+    _add_text(_cls)
+
+
+# --- bytes
+
+
+def _memoryview_parts(value: memoryview) -> dict[str, Any]:
+    return {
+        "value": to_base64(value.tobytes()),
+        "format": value.format,
+        "shape": list(value.shape),
+        "readonly": value.readonly,
+    }
+
+
+def _memoryview(value: str, format: str, shape: list[int], readonly: bool) -> memoryview:  # noqa: A002, FBT001  # the names of the members
+    data = from_base64(value)
+    view = memoryview(data if readonly is True else bytearray(data))
+    if format != "B" or shape != [len(data)]:
+        # An empty view can't be cast to a shape; a zero in it is all there is to know.
+        view = view.cast(format, shape) if data else view.cast(format)  # type: ignore[call-overload]  # checked by cast()
+    return view
+
+
+def _bytes_parts(value: bytes) -> dict[str, Any]:
+    return {"value": to_base64(value)}
+
+
+add_record(bytes, "bytes", _bytes_parts, from_base64)
+add_record(bytearray, "bytearray", _bytes_parts, lambda value: bytearray(from_base64(value)))
+add_record(memoryview, "memoryview", _memoryview_parts, _memoryview)
+
+
+# --- numbers and ranges
+
+add_record(
+    complex,
+    "complex",
+    lambda value: {"real": value.real, "imag": value.imag},
+    lambda real, imag: complex(check_type(real, float), check_type(imag, float)),
+)
+add_record(
+    Fraction,
+    "Fraction",
+    lambda value: {"numerator": value.numerator, "denominator": value.denominator},
+    lambda numerator, denominator: Fraction(
+        check_type(numerator, int), check_type(denominator, int)
+    ),
+)
+add_record(
+    range,
+    "range",
+    lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
+    lambda start, stop, step: range(start, stop, step),
+)
+add_record(
+    slice,
+    "slice",
+    lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
+    lambda start, stop, step: slice(start, stop, step),
+)
+add_record(types.EllipsisType, "Ellipsis", lambda _: {}, lambda: ...)
+
+
+# --- dates and times
+
+
+def _zone_parts(value: datetime | time, text: str) -> dict[str, Any]:
+    """ISO text, and beside it what the text leaves out: the zone's identity and the fold."""
+    parts: dict[str, Any] = {"value": text}
+    zone = value.tzinfo
+    if zone is not None and not _is_plain_offset(zone):
+        parts["tz"] = zone
+    if value.fold:
+        parts["fold"] = value.fold
+    return parts
+
+
+def _is_plain_offset(zone: object) -> bool:
+    if type(zone) is not timezone:
+        return False
+    offset = zone.utcoffset(None)
+    return repr(zone) == repr(timezone(offset))
+
+
+def _datetime(value: str, tz: Any = None, fold: int = 0) -> datetime:
+    result = datetime.fromisoformat(value)
+    return result.replace(tzinfo=tz or result.tzinfo, fold=fold) if tz or fold else result
+
+
+def _time(value: str, tz: Any = None, fold: int = 0) -> time:
+    result = time.fromisoformat(value)
+    return result.replace(tzinfo=tz or result.tzinfo, fold=fold) if tz or fold else result
+
+
+def _timezone_parts(value: timezone) -> dict[str, Any]:
+    offset = value.utcoffset(None)
+    named = repr(value) != repr(timezone(offset))
+    return {"offset": offset, "name": value.tzname(None)} if named else {"offset": offset}
+
+
+def _zone_info_parts(value: ZoneInfo) -> dict[str, Any]:
+    if value.key is None:
+        raise Refused("has no key by which it could be found again")
+    return {"value": value.key}
+
+
+add_record(datetime, "datetime", lambda value: _zone_parts(value, value.isoformat()), _datetime)
+add_record(time, "time", lambda value: _zone_parts(value, value.isoformat()), _time)
+add_record(date, "date", lambda value: {"value": value.isoformat()}, lambda value: date.fromisoformat(value))
+add_record(
+    timedelta,
+    "timedelta",
+    lambda value: {
+        "days": value.days,
+        "seconds": value.seconds,
+        "microseconds": value.microseconds,
+    },
+    lambda days, seconds, microseconds: timedelta(days, seconds, microseconds),
+)
+add_record(
+    timezone,
+    "timezone",
+    _timezone_parts,
+    lambda offset, name=None: timezone(offset) if name is None else timezone(offset, name),
+)
+add_record(ZoneInfo, "ZoneInfo", _zone_info_parts, lambda value: ZoneInfo(check_type(value, str)))
+
+
+# --- the rest
+
+
+def _pattern(value: str | bytes, flags: int) -> re.Pattern[Any]:
+    return re.compile(value, check_type(flags, int) & _PATTERN_FLAGS)
+
+
+add_record(
+    re.Pattern,
+    "Pattern",
+    lambda value: {"value": value.pattern, "flags": value.flags},
+    _pattern,
+)
+add_record(
+    types.SimpleNamespace,
+    "SimpleNamespace",
+    lambda value: {"value": vars(value)},
+    lambda value: types.SimpleNamespace(**check_type(value, dict)),
+)

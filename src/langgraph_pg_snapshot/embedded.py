@@ -492,14 +492,16 @@ def _reachable(data: Path, account: _Account, opened: contextlib.ExitStack, fds:
     """Return an address of the data directory that the server's account can reach.
 
     An inherited descriptor is reachable for an account that can't pass the directories above
-    (such as root's home), and it is short, and none of those directories has to be opened up.
+    (such as root's home), and none of those directories has to be opened up. It also does for
+    a path that is too long for PostgreSQL, or has a line break, which initdb refuses.
     """
-    if _passes(account, data.parent) and len(os.fsencode(data)) < _MAX_DATA_PATH:
+    plain = str(data).isprintable() and len(os.fsencode(data)) < _MAX_DATA_PATH
+    if plain and _passes(account, data.parent):
         return str(data)
     if not _LINUX:
         raise EmbeddedServerError(
-            f"{data} is too long, or out of reach for the user that the server runs as: choose "
-            "a shorter one that every user can pass to, such as below /var/lib"
+            f"{data} is not a plain path, or out of reach for the user that the server runs as: "
+            "choose a short one that every user can pass to, such as below /var/lib"
         )
     fds.append(_open(data, opened, os.O_RDONLY | os.O_DIRECTORY))
     return f"/proc/self/fd/{fds[-1]}"

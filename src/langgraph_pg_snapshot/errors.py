@@ -11,6 +11,9 @@ class SnapshotError(Exception):
     namespace; the driver's error, where there is one, is the ``__cause__``.
     """
 
+    located = False
+    """Whether the message says already which operation failed, on which thread and table."""
+
     def __init__(self, message: str | None = None, /, *args: object) -> None:
         # The docstring's first line is the default message, so that no error is ever mute.
         super().__init__(message or (self.__doc__ or "").partition("\n")[0], *args)
@@ -18,6 +21,10 @@ class SnapshotError(Exception):
 
 class InvalidArgumentError(SnapshotError, ValueError):
     """An argument is not what this call takes; nothing was sent to the database."""
+
+
+class ArgumentTypeError(InvalidArgumentError, TypeError):
+    """An argument is not of the type that this call takes; nothing was sent to the database."""
 
 
 class StorageError(SnapshotError):

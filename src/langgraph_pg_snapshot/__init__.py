@@ -1,0 +1,41 @@
+"""LangGraph checkpoints as thread-keyed JSONB snapshots in PostgreSQL."""
+
+from langgraph_pg_snapshot.errors import (
+    ArgumentTypeError,
+    ConcurrentWriteError,
+    ConnectionUnavailableError,
+    DamagedThreadError,
+    DeserializationError,
+    InvalidArgumentError,
+    SchemaConflictError,
+    SchemaError,
+    SchemaVersionError,
+    SerializationError,
+    SnapshotError,
+    StorageError,
+    TypeNotAllowedError,
+    WrongColorError,
+)
+from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+
+__all__ = [
+    "ArgumentTypeError",
+    "ConcurrentWriteError",
+    "ConnectionUnavailableError",
+    "DamagedThreadError",
+    "DeserializationError",
+    "InvalidArgumentError",
+    "PostgresSnapshotSaver",
+    "SchemaConflictError",
+    "SchemaError",
+    "SchemaVersionError",
+    "SerializationError",
+    "SnapshotError",
+    "SnapshotSerializer",
+    "StorageError",
+    "ThreadInfo",
+    "TypeNotAllowedError",
+    "WrongColorError",
+]

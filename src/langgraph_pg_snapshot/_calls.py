@@ -1,0 +1,258 @@
+"""Checks the arguments of each operation and makes a call of it: what sync and async twins share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_serializable_checkpoint_metadata,
+)
+
+from langgraph_pg_snapshot._lifecycle import Call
+from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans import copy, read, remove, state
+from langgraph_pg_snapshot._plans import put as storing
+from langgraph_pg_snapshot._plans.setup import set_up
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.models import (
+    NamespaceKey,
+    Target,
+    ThreadInfo,
+    check_id,
+    checkpoint_id_of,
+    configurable_of,
+)
+from langgraph_pg_snapshot.sql import Queries
+
+
+def setup(queries: Queries) -> Call[None]:
+    """Make the schema."""
+    return Call(Operation("setup", queries.label), partial(set_up, queries))
+
+
+def put(
+    store: Store,
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    new_versions: ChannelVersions,
+) -> Call[None]:
+    """Store a checkpoint."""
+    target = Target.of(config)
+    for name in ("id", "channel_values", "channel_versions"):
+        if name not in checkpoint:
+            raise InvalidArgumentError(f"checkpoint has no {name!r}")
+    check_id("checkpoint_id", checkpoint["id"])
+    new = storing.NewCheckpoint(
+        target,
+        cast("Mapping[str, Any]", checkpoint),
+        cast("Mapping[str, Any]", get_serializable_checkpoint_metadata(config, metadata)),
+        new_versions,
+    )
+    return Call(_operation("put", store, target.key), partial(storing.put_checkpoint, store, new))
+
+
+def config_after_put(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
+    """What put returns: exactly these three keys (LangGraph contract)."""
+    return {
+        "configurable": {
+            "thread_id": config["configurable"]["thread_id"],
+            "checkpoint_ns": config["configurable"].get("checkpoint_ns") or "",
+            "checkpoint_id": checkpoint["id"],
+        }
+    }
+
+
+def put_writes(
+    store: Store,
+    config: RunnableConfig,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> Call[None]:
+    """Store pending writes."""
+    target = Target.of(config)
+    if target.checkpoint_id is None:
+        raise InvalidArgumentError(
+            "config['configurable'] has no 'checkpoint_id': writes belong to a checkpoint"
+        )
+    check_id("task_id", task_id)
+    check_id("task_path", task_path)
+    for channel, _ in writes:
+        check_id("channel name", channel)
+    return Call(
+        _operation("put_writes", store, target.key),
+        partial(storing.put_writes, store, target, writes, task_id, task_path),
+    )
+
+
+def get_tuple(store: Store, config: RunnableConfig) -> Call[CheckpointTuple | None]:
+    """Read a checkpoint."""
+    target = Target.of(config)
+    return Call(
+        _operation("get_tuple", store, target.key), partial(read.get_checkpoint, store, target)
+    )
+
+
+class Lister:
+    """A listing under way: one call a page."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: RunnableConfig | None,
+        filter_: Mapping[str, Any] | None,
+        before: RunnableConfig | None,
+        limit: int | None,
+    ) -> None:
+        self._store = store
+        self._target = None if config is None else Target.of(config)
+        any_namespace = config is not None and config["configurable"].get("checkpoint_ns") is None
+        if filter_ is not None and not isinstance(filter_, Mapping):
+            raise ArgumentTypeError(
+                f"filter must be a dict of metadata, got {type(filter_).__name__}"
+            )
+        before_id = None
+        if before is not None:
+            before_id = checkpoint_id_of(configurable_of(before, "before"))
+        self._listing = read.Listing(
+            self._target, any_namespace, filter_, before_id, check_limit(limit)
+        )
+        self._cursor = read.Cursor()
+
+    def operation(self) -> Operation:
+        """The listing, for errors and logs."""
+        key = self._target.key if self._target is not None else None
+        namespace = None if key is None or self._listing.any_namespace else key.checkpoint_ns
+        return Operation("list", self._store.queries.label, key and key.thread_id, namespace)
+
+    def next_page(self) -> Call[list[read.Entry]]:
+        """Read the next page; an empty one ends the listing."""
+        return Call(
+            self.operation(), partial(read.list_page, self._store, self._listing, self._cursor)
+        )
+
+
+def get_delta_history(
+    store: Store, config: RunnableConfig, channels: Sequence[str]
+) -> Call[dict[str, DeltaChannelHistory]]:
+    """Read what DeltaChannels are rebuilt from."""
+    target = Target.of(config)
+    names = check_ids("channels", channels, "channel name")
+    return Call(
+        _operation("get_delta_channel_history", store, target.key),
+        partial(read.get_delta_history, store, target, names),
+    )
+
+
+def delete_thread(store: Store, thread_id: str) -> Call[None]:
+    """Remove a thread."""
+    check_id("thread_id", thread_id)
+    return Call(
+        Operation("delete_thread", store.queries.label, thread_id),
+        partial(remove.delete_threads, store, [thread_id]),
+    )
+
+
+def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Call[None]:
+    """Remove what runs left behind."""
+    ids = check_ids("run_ids", run_ids, "run_id")
+    return Call(
+        Operation("delete_for_runs", store.queries.label),
+        partial(remove.delete_for_runs, store, ids),
+    )
+
+
+def copy_thread(store: Store, source: str, target: str) -> Call[None]:
+    """Copy a thread."""
+    check_id("thread_id", source)
+    check_id("thread_id", target)
+    return Call(
+        Operation("copy_thread", store.queries.label, source),
+        partial(copy.copy_thread, store, source, target),
+    )
+
+
+def prune(store: Store, thread_ids: Sequence[str], strategy: str) -> Call[None]:
+    """Shorten or remove threads."""
+    plans = {"keep_latest": remove.keep_latest, "delete": remove.delete_threads}
+    ids = check_ids("thread_ids", thread_ids, "thread_id")
+    if strategy not in plans:
+        raise InvalidArgumentError(
+            f"unknown prune strategy {strategy!r}: it is one of {', '.join(map(repr, plans))}"
+        )
+    return Call(Operation("prune", store.queries.label), partial(plans[strategy], store, ids))
+
+
+def save_state(store: Store, thread_id: str, values: Mapping[str, Any]) -> Call[str]:
+    """Store a thread's whole state."""
+    key = NamespaceKey(check_id("thread_id", thread_id), "")
+    if not isinstance(values, Mapping):
+        raise ArgumentTypeError(
+            f"state must be a dict of values by channel, got {type(values).__name__}"
+        )
+    for channel in values:
+        check_id("channel name", channel)
+    return Call(
+        _operation("save_state", store, key), partial(state.save_state, store, thread_id, values)
+    )
+
+
+def load_state(store: Store, thread_id: str) -> Call[dict[str, Any] | None]:
+    """Read a thread's whole state."""
+    key = NamespaceKey(check_id("thread_id", thread_id), "")
+    return Call(_operation("load_state", store, key), partial(state.load_state, store, thread_id))
+
+
+def list_threads(
+    store: Store, limit: int | None, before: ThreadInfo | None
+) -> Call[list[ThreadInfo]]:
+    """Read the directory."""
+    check_limit(limit)
+    if before is not None and not isinstance(before, ThreadInfo):
+        raise ArgumentTypeError(
+            f"before must be a ThreadInfo that list_threads gave, got {type(before).__name__}"
+        )
+    return Call(
+        Operation("list_threads", store.queries.label),
+        partial(state.list_threads, store, limit, before),
+    )
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return a limit that is None or an int of at least 0.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
+        raise ArgumentTypeError(f"limit must be an int or None, got {type(limit).__name__}")
+    if limit is not None and limit < 0:
+        raise InvalidArgumentError(f"limit must be at least 0, got {limit}; None means no limit")
+    return limit
+
+
+def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:
+    """Return a list of ids.
+
+    Raises:
+        InvalidArgumentError: It is a single str (whose characters are hardly meant), or no sequence.
+    """
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+        raise ArgumentTypeError(
+            f"{argument} must be a list of str, got {type(ids).__name__}: pass [{each}]"
+        )
+    return [check_id(each, one) for one in ids]
+
+
+def _operation(name: str, store: Store, key: NamespaceKey) -> Operation:
+    return Operation(name, store.queries.label, key.thread_id, key.checkpoint_ns)

@@ -1,0 +1,253 @@
+"""Where connections come from: pools of our own, pools of the application's, bare connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from langgraph_pg_snapshot._drivers.aio import AsyncConnection
+from langgraph_pg_snapshot._drivers.faults import given_connection_is_lost
+from langgraph_pg_snapshot._drivers.sync import Connection
+
+SyncPool = ConnectionPool[Any]
+AsyncPool = AsyncConnectionPool[Any]
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """What pools of our own are made from: psycopg_pool's own names, units and defaults."""
+
+    conninfo: str
+    min_size: int
+    max_size: int
+    timeout: float
+    max_idle: float
+    max_lifetime: float
+    kwargs: dict[str, Any]
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of ConnectionPool and AsyncConnectionPool."""
+        return {
+            "conninfo": self.conninfo,
+            "min_size": self.min_size,
+            "max_size": self.max_size,
+            "timeout": self.timeout,
+            "max_idle": self.max_idle,
+            "max_lifetime": self.max_lifetime,
+            "kwargs": {
+                # single statements need no transaction block: one round trip instead of three
+                "autocommit": True,
+                "fallback_application_name": "langgraph-pg-snapshot",
+                **self.kwargs,
+            },
+            "open": False,
+        }
+
+
+class OwnPool:
+    """A pool of our own, opened at first use; a forked child gets another one."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._pool: SyncPool | None = None
+        self._pid = 0
+        self._opening = threading.Lock()  # held while the pool is made, never while it is used
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        return self._opened().connection()
+
+    def recover(self) -> None:
+        self._opened().check()
+
+    def close(self) -> None:
+        with self._opening:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.close()
+
+    def _opened(self) -> SyncPool:
+        pool = self._pool
+        if pool is None or self._pid != os.getpid():
+            with self._opening:
+                if self._pool is None or self._pid != os.getpid():
+                    self._pool = ConnectionPool(**self._settings.arguments())
+                    self._pool.open()
+                    self._pid = os.getpid()
+                pool = self._pool
+        return pool
+
+
+class GivenPool:
+    """A pool that the application owns, and closes."""
+
+    def __init__(self, pool: SyncPool) -> None:
+        self._pool = pool
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        return self._pool.connection()
+
+    def recover(self) -> None:
+        self._pool.check()
+
+    def close(self) -> None:
+        pass
+
+
+class GivenConnection:
+    """A bare connection, which one thread at a time may use."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._in_use = threading.Lock()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        with self._in_use:
+            if self._conn.closed:
+                raise given_connection_is_lost()
+            yield self._conn
+
+    def recover(self) -> None:
+        if self._conn.closed:
+            raise given_connection_is_lost()
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class _LoopPool:
+    """The pool of one event loop."""
+
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pool: AsyncPool | None = None
+    connections: WeakSet[AsyncConnection] = field(default_factory=WeakSet)
+
+    def finish(self) -> None:
+        """Close the sockets of a loop that can't do it itself any more."""
+        for conn in list(self.connections):
+            conn.pgconn.finish()
+
+
+class OwnAsyncPools:
+    """A pool of our own for each event loop that asks: connections belong to the loop they were made
+    in. Pools of loops that have ended are let go when another loop comes, or at close."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
+        self._guard = threading.Lock()  # loops may run in several threads
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        pool = await self._opened()
+        async with pool.connection() as conn:
+            yield conn
+
+    async def recover(self) -> None:
+        await (await self._opened()).check()
+
+    async def close(self) -> None:
+        with self._guard:
+            mine = self._pools.pop(asyncio.get_running_loop(), None)
+        self.drop_ended()
+        if mine is not None and mine.pool is not None:
+            await mine.pool.close()
+
+    def close_from_sync(self) -> None:
+        """Close what can be closed without awaiting: a loop that runs is asked to, an idle or ended
+        one has its sockets closed."""
+        with self._guard:
+            left = list(self._pools.items())
+            self._pools.clear()
+        for loop, mine in left:
+            if mine.pool is not None and loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(mine.pool.close(), loop)
+                if loop is not _running_loop():
+                    closing.result()
+            else:
+                mine.finish()
+
+    def drop_ended(self) -> None:
+        """Close the sockets that ended event loops left open."""
+        with self._guard:
+            ended = [loop for loop in self._pools if loop.is_closed()]
+            left = [self._pools.pop(loop) for loop in ended]
+        for mine in left:
+            mine.finish()
+
+    async def _opened(self) -> AsyncPool:
+        loop = asyncio.get_running_loop()
+        mine = self._pools.get(loop)
+        if mine is None:
+            self.drop_ended()
+            with self._guard:
+                mine = self._pools.setdefault(loop, _LoopPool())
+        if mine.pool is None or mine.pool.closed:
+            async with mine.opening:
+                if mine.pool is None or mine.pool.closed:
+                    pool = self._make(mine.connections)
+                    await pool.open()
+                    mine.pool = pool
+        return mine.pool
+
+    def _make(self, connections: WeakSet[AsyncConnection]) -> AsyncPool:
+        async def remember(conn: AsyncConnection) -> None:
+            connections.add(conn)
+
+        return AsyncConnectionPool(**self._settings.arguments(), configure=remember)
+
+
+class GivenAsyncPool:
+    """A pool that the application owns, and closes."""
+
+    def __init__(self, pool: AsyncPool) -> None:
+        self._pool = pool
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._pool.connection()
+
+    async def recover(self) -> None:
+        await self._pool.check()
+
+    async def close(self) -> None:
+        pass
+
+
+class GivenAsyncConnection:
+    """A bare connection, which one task at a time may use."""
+
+    def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        self._conn = conn
+        self._in_use = asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        async with self._in_use:
+            if self._conn.closed:
+                raise given_connection_is_lost()
+            yield self._conn
+
+    async def recover(self) -> None:
+        if self._conn.closed:
+            raise given_connection_is_lost()
+
+    async def close(self) -> None:
+        pass
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,61 @@
+"""Which failures are the connection's or the moment's, so that the same work succeeds elsewhere."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from langgraph_pg_snapshot.errors import ConnectionUnavailableError, StorageError
+
+# A pool whose every connection died needs one try to notice; the others are for a server that goes
+# away again at once, and for transactions that met another.
+ATTEMPTS = 5
+
+_RETRIED_STATES = frozenset(
+    {
+        "57P01",  # admin_shutdown: the backend was terminated
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now: the server is starting up or shutting down
+        "25006",  # read_only_sql_transaction: a primary that has just become a standby
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+    }
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed on another connection, or a moment later."""
+    if isinstance(error, (PoolTimeout, PoolClosed, TooManyRequests)):
+        return False
+    if isinstance(error, psycopg.InterfaceError):
+        return "connection is closed" in str(error) or "connection is lost" in str(error)
+    if isinstance(error, psycopg.errors.FeatureNotSupported):
+        # The schema was migrated under a prepared statement (PostgreSQL says so once).
+        return "cached plan" in str(error)
+    if isinstance(error, psycopg.OperationalError):
+        state = error.sqlstate
+        return state is None or state in _RETRIED_STATES or state.startswith("08")
+    return False
+
+
+def check_idle(status: TransactionStatus) -> None:
+    """Refuse to write into a transaction that someone else began.
+
+    Raises:
+        StorageError: A transaction is open: what was stored would vanish with a rollback.
+    """
+    if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        raise StorageError(
+            "the connection that was passed in is inside a transaction that the saver did not "
+            "begin: what it stores would last only if that is committed. Commit or roll back "
+            "first, or give the saver a connection of its own, a pool or a conninfo"
+        )
+
+
+def given_connection_is_lost() -> ConnectionUnavailableError:
+    """The error for a bare connection that died."""
+    return ConnectionUnavailableError(
+        "the connection that was passed in is closed, and only its owner can replace it; pass a "
+        "conninfo or a pool instead, and dead connections are replaced"
+    )

@@ -1,0 +1,207 @@
+"""How a saver is built, opened and closed, and how it runs plans."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from langgraph_pg_snapshot._drivers.aio import (
+    AsyncDriver,
+    AsyncRunner,
+    BridgedRunner,
+    ThreadedRunner,
+)
+from langgraph_pg_snapshot._drivers.connections import (
+    GivenAsyncConnection,
+    GivenAsyncPool,
+    GivenConnection,
+    GivenPool,
+    OwnAsyncPools,
+    OwnPool,
+    PoolSettings,
+)
+from langgraph_pg_snapshot._drivers.faults import check_idle
+from langgraph_pg_snapshot._drivers.sync import SyncDriver
+from langgraph_pg_snapshot._drivers.trace import Trace
+from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans.setup import set_up
+from langgraph_pg_snapshot._plans.steps import Plan
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.sql import Queries
+
+if TYPE_CHECKING:
+    from langgraph_pg_snapshot.embedded import EmbeddedServer
+
+T = TypeVar("T")
+
+
+class SyncRunner(Protocol):
+    """Runs plans for sync callers."""
+
+    def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T: ...
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """An operation whose arguments were checked, ready to be run by either driver."""
+
+    operation: Operation
+    plan: Callable[[], Plan[T]]
+
+
+class Backend:
+    """Connections, drivers and the state of the schema: what clones of a saver share.
+
+    Either kind of caller is served by the connections of its own colour, or across the border where
+    only the other kind was passed in.
+    """
+
+    def __init__(self, queries: Queries, *, auto_setup: bool) -> None:
+        self.queries = queries
+        self.auto_setup = auto_setup
+        self.is_set_up = False
+        self.server: EmbeddedServer | None = None
+        self._own_async: OwnAsyncPools | None = None
+        self._driver: SyncDriver | None = None
+        self._async_driver: AsyncDriver | None = None
+
+    def use_settings(self, settings: PoolSettings) -> None:
+        """Open pools of our own, each at its first use."""
+        self._own_async = OwnAsyncPools(settings)
+        self._driver = SyncDriver(OwnPool(settings))
+        self._async_driver = AsyncDriver(self._own_async)
+
+    def use_given(self, given: object, argument: str, kind: type | None) -> None:
+        """Use a pool or connection of the application's.
+
+        Raises:
+            ArgumentTypeError: It is neither, or not of the kind that this argument takes.
+            StorageError: It is a connection inside a transaction.
+        """
+        if kind is not None and not isinstance(given, kind):
+            raise ArgumentTypeError(
+                f"{argument} must be a psycopg_pool.{kind.__name__}, got {type(given).__name__}"
+                + ("; pass it as async_pool=" if isinstance(given, AsyncConnectionPool) else "")
+                + ("; pass it as pool=" if isinstance(given, ConnectionPool) else "")
+            )
+        if isinstance(given, ConnectionPool):
+            self._driver = SyncDriver(GivenPool(given))
+        elif isinstance(given, AsyncConnectionPool):
+            self._async_driver = AsyncDriver(GivenAsyncPool(given))
+        elif isinstance(given, psycopg.Connection):
+            check_idle(given.info.transaction_status)
+            self._driver = SyncDriver(GivenConnection(given))
+        elif isinstance(given, psycopg.AsyncConnection):
+            check_idle(given.info.transaction_status)
+            self._async_driver = AsyncDriver(GivenAsyncConnection(given))
+        else:
+            raise ArgumentTypeError(
+                f"{argument} must be a conninfo str, a psycopg_pool.ConnectionPool or "
+                f"AsyncConnectionPool, or a psycopg (Async)Connection, got {type(given).__name__}"
+            )
+        if self._async_driver is not None and self._async_driver.loop is None:
+            try:
+                self._async_driver.loop = asyncio.get_running_loop()
+            except RuntimeError:
+                pass  # built before any loop runs: the first async call tells which it is
+
+    def runner(self) -> SyncRunner:
+        """What runs plans for sync callers."""
+        if self._driver is not None:
+            return self._driver
+        assert self._async_driver is not None  # noqa: S101 -- one of them was given
+        return BridgedRunner(self._async_driver)
+
+    def async_runner(self) -> AsyncRunner:
+        """What runs plans for async callers."""
+        if self._async_driver is not None:
+            return self._async_driver
+        assert self._driver is not None  # noqa: S101 -- one of them was given
+        return ThreadedRunner(self._driver)
+
+    def run(self, call: Call[T]) -> T:
+        """Run an operation for a sync caller."""
+        with call.operation as trace:
+            runner = self.runner()
+            if self.auto_setup and not self.is_set_up:
+                runner.run(partial(set_up, self.queries), trace)
+                self.is_set_up = True
+            return runner.run(call.plan, trace)
+
+    async def arun(self, call: Call[T]) -> T:
+        """Run an operation for an async caller."""
+        with call.operation as trace:
+            runner = self.async_runner()
+            if self.auto_setup and not self.is_set_up:
+                await runner.run(partial(set_up, self.queries), trace)
+                self.is_set_up = True
+            return await runner.run(call.plan, trace)
+
+    def close(self) -> None:
+        """Close pools of our own, and a server of our own."""
+        if self._driver is not None:
+            self._driver.connections.close()
+        if self._own_async is not None:
+            self._own_async.close_from_sync()
+        if self.server is not None:
+            self.server.stop()
+
+    async def aclose(self) -> None:
+        """Close pools of our own, and a server of our own."""
+        if self._own_async is not None:
+            await self._own_async.close()
+        # Joins the pool's worker threads and waits for the server: not for the loop's thread.
+        await asyncio.to_thread(self.close)
+
+
+def pool_settings(
+    conninfo: str,
+    *,
+    min_size: int,
+    max_size: int,
+    timeout: float,
+    max_idle: float,
+    max_lifetime: float,
+    kwargs: Mapping[str, Any] | None,
+) -> PoolSettings:
+    """Check the arguments of pools of our own.
+
+    Raises:
+        InvalidArgumentError: One is out of its range, or conninfo can't be parsed. (Its text is not
+            repeated: it may hold a password.)
+    """
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        hint = ""
+        if "+" in conninfo.partition("://")[0]:
+            hint = "; a URL of SQLAlchemy's has to lose its '+driver'"
+        raise InvalidArgumentError(
+            "conninfo is not a PostgreSQL connection string ('postgresql://user@host/db' or "
+            f"'host=… dbname=…'){hint}"
+        ) from None
+    for argument, size in (("min_size", min_size), ("max_size", max_size)):
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise ArgumentTypeError(f"{argument} must be an int, got {type(size).__name__}")
+    if not 0 <= min_size <= max_size or max_size < 1:
+        raise InvalidArgumentError(
+            f"pool sizes must be 0 <= min_size <= max_size and max_size >= 1, got "
+            f"min_size={min_size}, max_size={max_size}"
+        )
+    for argument, seconds in (
+        ("timeout", timeout),
+        ("max_idle", max_idle),
+        ("max_lifetime", max_lifetime),
+    ):
+        if not isinstance(seconds, (int, float)) or not seconds > 0:
+            raise InvalidArgumentError(f"{argument} must be a number of seconds above 0")
+    return PoolSettings(
+        conninfo, min_size, max_size, timeout, max_idle, max_lifetime, dict(kwargs or {})
+    )

@@ -1,0 +1,228 @@
+"""How values become columns: JSON under the snapshot serializer, bytes under any other one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple, Protocol, cast
+
+import orjson
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_pg_snapshot.errors import DeserializationError, SerializationError, SnapshotError
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+
+DIGEST_BYTES = 16
+
+# What a serializer that may encrypt leaves readable: the saver itself goes by these, and none of
+# them is a value of the application's.
+STRUCTURAL_METADATA = frozenset({"source", "step", "parents", "counters_since_delta_snapshot"})
+STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "updated_channels"})
+
+# Digests of values that are stored encrypted stay in this process, and mean nothing outside it.
+_PROCESS_KEY = secrets.token_bytes(32)
+
+
+class Columns(NamedTuple):
+    """A value as the items and writes tables hold it."""
+
+    digest: bytes | None = None
+    json: str | None = None
+    blob_type: str | None = None
+    blob: bytes | None = None
+
+
+class Blob(NamedTuple):
+    """A value read from the BYTEA columns, still serialized."""
+
+    type: str
+    data: bytes
+
+
+class Piece(NamedTuple):
+    """A value encoded far enough to recognise it (by digest) and to store it (``columns``)."""
+
+    digest: bytes
+    payload: Any
+    size: int
+
+
+class Codec(Protocol):
+    """What the plans need to know of a serializer."""
+
+    snapshot: SnapshotSerializer
+    readable: bool  # values may stand as JSON inside a checkpoint's row
+    sealing: bool  # metadata is hidden, too
+
+    def piece(self, value: Any) -> Piece: ...
+    def columns(self, piece: Piece) -> Columns: ...
+    def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]: ...
+
+
+class SnapshotCodec:
+    """Readable JSON."""
+
+    readable = True
+    sealing = False
+
+    def __init__(self, snapshot: SnapshotSerializer) -> None:
+        self.snapshot = snapshot
+
+    def piece(self, value: Any) -> Piece:
+        text = self.snapshot.dumps(value)
+        return Piece(blake2b(text, digest_size=DIGEST_BYTES).digest(), text, len(text))
+
+    def columns(self, piece: Piece) -> Columns:
+        return Columns(piece.digest, piece.payload.decode())
+
+    def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
+        raise DeserializationError(
+            f"stored as {blob.type!r} by another serializer: pass the one it was saved with as "
+            "serde="
+        )
+
+
+class BytesCodec:
+    """Any SerializerProtocol: JsonPlusSerializer, or one of the application's."""
+
+    readable = False
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self.serde = serde
+        # This package's own; it reads what was stored as JSON, and writes headers.
+        self.snapshot = SnapshotSerializer()
+        # Whether a foreign serializer encrypts can't be seen, so only JsonPlus is taken for open.
+        self.sealing = not isinstance(serde, JsonPlusSerializer)
+
+    def piece(self, value: Any) -> Piece:
+        payload = self._dump(self.serde, value)
+        return Piece(self._digest(payload), payload, len(payload.data))
+
+    def columns(self, piece: Piece) -> Columns:
+        return Columns(piece.digest, None, *piece.payload)
+
+    def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
+        return self._load(self.serde, blob), None
+
+    @staticmethod
+    def _dump(serde: SerializerProtocol, value: Any) -> Blob:
+        try:
+            return Blob(*serde.dumps_typed(value))
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise SerializationError(
+                f"{type(serde).__name__} can't store a {type(value).__name__}: {error}"
+            ) from error
+
+    @staticmethod
+    def _load(serde: SerializerProtocol, blob: Blob) -> Any:
+        try:
+            return serde.loads_typed(blob)
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise DeserializationError(
+                f"{type(serde).__name__} can't read a value stored as {blob.type!r}: "
+                f"{type(error).__name__}"
+            ) from error
+
+    @staticmethod
+    def _digest(payload: Blob) -> bytes:
+        return blake2b(
+            payload.data, digest_size=DIGEST_BYTES, person=payload.type.encode()[:16]
+        ).digest()
+
+
+class EncryptedCodec(BytesCodec):
+    """LangGraph's EncryptedSerializer: equal values give different bytes, so they are recognised
+    by a keyed digest of the plaintext, which is never stored."""
+
+    def __init__(self, serde: EncryptedSerializer) -> None:
+        super().__init__(serde)
+        self.encrypting = serde
+
+    def piece(self, value: Any) -> Piece:
+        plain = self._dump(self.encrypting.serde, value)
+        return Piece(self._keyed(plain), plain, len(plain.data))
+
+    def columns(self, piece: Piece) -> Columns:
+        cipher, data = self.encrypting.cipher.encrypt(piece.payload.data)
+        return Columns(None, None, f"{piece.payload.type}+{cipher}", data)
+
+    def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
+        plain_type, _, cipher = blob.type.partition("+")
+        if not cipher:
+            return super().load_blob(blob)
+        try:
+            plain = Blob(plain_type, self.encrypting.cipher.decrypt(cipher, blob.data))
+        except Exception as error:
+            raise DeserializationError(
+                f"a value stored as {blob.type!r} can't be decrypted: is the key the one it was "
+                "saved with?"
+            ) from error
+        return self._load(self.encrypting.serde, plain), self._keyed(plain)
+
+    @staticmethod
+    def _keyed(plain: Blob) -> bytes:
+        return blake2b(
+            plain.data,
+            digest_size=DIGEST_BYTES,
+            key=_PROCESS_KEY,
+            person=plain.type.encode()[:16],
+        ).digest()
+
+
+def codec_for(serde: SerializerProtocol) -> Codec:
+    """The codec that goes with a serializer."""
+    if isinstance(serde, SnapshotSerializer):
+        return SnapshotCodec(serde)
+    if type(serde) is EncryptedSerializer:
+        return EncryptedCodec(serde)
+    return BytesCodec(serde)
+
+
+def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A checkpoint without its id and values, and what of it has to be sealed."""
+    header = {k: v for k, v in checkpoint.items() if k not in ("id", "channel_values")}
+    sealed = {}
+    if codec.sealing:
+        sealed = {k: header.pop(k) for k in header.keys() - STRUCTURAL_HEADER if header[k]}
+    return dump_unordered(codec, header), sealed
+
+
+def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Metadata as JSON that SQL can filter by, and what of it has to be sealed."""
+    metadata = dict(metadata)
+    sealed = {}
+    if codec.sealing:
+        sealed = {k: metadata.pop(k) for k in metadata.keys() - STRUCTURAL_METADATA}
+    try:
+        return dump_unordered(codec, metadata), sealed
+    except SerializationError:
+        # Metadata never fails a run: what can't be stored as itself is stored as what it looks like.
+        return dump_unordered(codec, {k: _storable(codec, v) for k, v in metadata.items()}), sealed
+
+
+def _storable(codec: Codec, value: Any) -> Any:
+    try:
+        codec.snapshot.encode(value, keep_order=False)
+    except SerializationError:
+        return repr(value)
+    return value
+
+
+def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob | None:
+    """What may not stand readable in a checkpoint's row, serialized; None if there is nothing."""
+    if not metadata and not header:
+        return None
+    columns = codec.columns(codec.piece({"metadata": metadata, "header": header}))
+    return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))
+
+
+def dump_unordered(codec: Codec, value: Any) -> str:
+    """JSON text in which the order of keys does not matter."""
+    return orjson.dumps(codec.snapshot.encode(value, keep_order=False)).decode()

@@ -1,0 +1,238 @@
+"""Storing checkpoints and pending writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+
+from langgraph_pg_snapshot._plans.codec import (
+    DIGEST_BYTES,
+    Codec,
+    dump_header,
+    dump_metadata,
+    seal,
+)
+from langgraph_pg_snapshot._plans.known import KnownLog
+from langgraph_pg_snapshot._plans.layout import (
+    Layout,
+    Log,
+    Pieces,
+    Stored,
+    describe,
+    dump_stored,
+    layout_of,
+    load_stored,
+    runs_in,
+)
+from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
+from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ConcurrentWriteError, SerializationError
+from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
+
+# Two runs on one thread take turns at worst; ten lost races in a row mean that something is wrong.
+MAX_TRIES = 10
+# From this many elements (or characters) on, encoding takes milliseconds.
+HEAVY = 1_000
+
+
+@dataclass(frozen=True)
+class NewCheckpoint:
+    """A checkpoint as it is handed to ``put``."""
+
+    target: Target  # whose id is the parent's
+    checkpoint: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    new_versions: Mapping[str, Any]
+
+
+def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
+    """Store a checkpoint: one statement if what is known of the log holds, a read more if not.
+
+    A channel is stored anew if its version is new, taken over from the parent's lineage if not.
+    A channel without a version is dropped, one with a new version and no value has none.
+
+    Raises:
+        SerializationError: A value can't be stored; nothing was sent.
+        ConcurrentWriteError: Other writers were faster, time after time; nothing was stored.
+    """
+    key, parent_id = new.target.key, new.target.checkpoint_id
+    versions: Mapping[str, Any] = new.checkpoint["channel_versions"]
+    values: Mapping[str, Any] = new.checkpoint["channel_values"]
+    for channel in versions:
+        check_id("channel name", channel)
+    if _is_heavy(values, new.new_versions):
+        yield Heavy()
+    params = _checkpoint_params(store.codec, new)
+    described: dict[str, bytes | Pieces] = {}
+    known = store.known.get(key)
+    if known is None and parent_id is None:
+        known = KnownLog.new()
+    for _ in range(MAX_TRIES):
+        if known is None or (parent_id is not None and parent_id not in known.layouts):
+            known = yield from _read_lineage(store, key, parent_id)
+        parent = known.layouts.get(parent_id) if parent_id is not None else None
+        log = Log(dict(known.next_items), known.digests)
+        appended = known.appended
+        stored: dict[str, Stored] = {}
+        for channel, version in versions.items():
+            if (
+                channel not in new.new_versions
+                and parent is not None
+                and parent.carries(channel, version)
+            ):
+                stored[channel] = parent.stored[channel]
+            elif channel in values:
+                if channel not in described:
+                    described[channel] = describe(store.codec, channel, values[channel])
+                before = parent.stored.get(channel) if parent is not None else None
+                stored[channel] = log.store(store.codec, channel, described[channel], before)
+        runs = runs_in(stored.values())
+        rows = yield Stmt(
+            store.queries("put_checkpoint"),
+            params
+            | {
+                "is_new": known.is_new,
+                "epoch": known.epoch,
+                "appended": appended,
+                "next_items": orjson.dumps(log.next_items).decode(),
+                "item_ids": list(log.added),
+                "digests": [columns.digest for columns in log.new_items],
+                "items": [columns.json for columns in log.new_items],
+                "blob_types": [columns.blob_type for columns in log.new_items],
+                "blobs": [columns.blob for columns in log.new_items],
+                "channel_values": dump_stored(stored),
+                "ranges": multirange(runs),
+                "item_count": count(runs),
+            },
+        )
+        if rows:
+            store.known.learn(
+                key,
+                epoch=known.epoch,
+                appended=appended + len(log.new_items),
+                next_items=log.next_items,
+                digests=log.added,
+                checkpoint_id=new.checkpoint["id"],
+                layout=Layout(dict(versions), stored),
+            )
+            return
+        store.known.forget(key)
+        known = None
+    raise ConcurrentWriteError
+
+
+def _is_heavy(values: Mapping[str, Any], new_versions: Mapping[str, Any]) -> bool:
+    return (
+        sum(
+            len(values[channel])
+            for channel in new_versions
+            if isinstance(values.get(channel), (list, dict, str, bytes))
+        )
+        > HEAVY
+    )
+
+
+def _checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
+    checkpoint_id, parent_id = new.checkpoint["id"], new.target.checkpoint_id
+    header, hidden_header = dump_header(codec, new.checkpoint)
+    metadata, hidden_metadata = dump_metadata(codec, new.metadata)
+    sealed = seal(codec, hidden_metadata, hidden_header)
+    run_id = new.metadata.get("run_id")
+    return {
+        "thread_id": new.target.key.thread_id,
+        "checkpoint_ns": new.target.key.checkpoint_ns,
+        "checkpoint_id": checkpoint_id,
+        # "exit" durability puts a checkpoint over itself: that does not make it its own parent
+        "parent_checkpoint_id": parent_id if parent_id != checkpoint_id else None,
+        "run_id": run_id if isinstance(run_id, str) else None,
+        "header": header,
+        "metadata": metadata,
+        "sealed_type": sealed.type if sealed else None,
+        "sealed": sealed.data if sealed else None,
+    }
+
+
+def _read_lineage(store: Store, key: NamespaceKey, parent_id: str | None) -> Plan[KnownLog]:
+    """Read where a log is and how the parent lies; a log that does not exist is a new one."""
+    rows = yield Stmt(
+        store.queries("get_lineage"),
+        {
+            "thread_id": key.thread_id,
+            "checkpoint_ns": key.checkpoint_ns,
+            "checkpoint_id": parent_id,
+        },
+    )
+    if not rows:
+        return KnownLog.new()
+    [(epoch, appended, next_items, checkpoint_id, versions, channel_values, digests)] = rows
+    position = {"epoch": epoch, "appended": appended, "next_items": orjson.loads(next_items)}
+    if checkpoint_id is None:
+        # The parent is not stored (or there is none), so there is nothing to take over from it.
+        return store.known.learn(
+            key,
+            **position,
+            digests={},
+            checkpoint_id=parent_id,
+            layout=Layout({}, {}),
+        )
+    stored = load_stored(channel_values)
+    return store.known.learn(
+        key,
+        **position,
+        digests=digests_by_item(digests, numbers_of(runs_in(stored.values()))),
+        checkpoint_id=checkpoint_id,
+        layout=layout_of(orjson.loads(versions), stored),
+    )
+
+
+def digests_by_item(joined: bytes | None, numbers: Iterable[int]) -> dict[int, bytes]:
+    """Take apart the digests of items, in the items' order; sixteen zeros mean that there is none."""
+    joined = joined or b""
+    digests = {
+        number: joined[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
+        for place, number in enumerate(numbers)
+    }
+    return {number: digest for number, digest in digests.items() if digest.strip(b"\x00")}
+
+
+def put_writes(
+    store: Store,
+    target: Target,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> Plan[None]:
+    """Store what a task wrote, in one statement.
+
+    Raises:
+        SerializationError: A value can't be stored; nothing was sent.
+    """
+    rows: dict[int, tuple[str, Any]] = {}
+    for place, (channel, value) in enumerate(writes):
+        try:
+            piece = store.codec.piece(value)
+        except SerializationError as error:
+            raise SerializationError(f"write to channel {channel!r}: {error}") from error
+        # A statement can't touch a row twice: of two writes with the same fixed index the last holds.
+        rows[WRITES_IDX_MAP.get(channel, place)] = (channel, store.codec.columns(piece))
+    if rows:
+        yield Stmt(
+            store.queries("put_writes"),
+            {
+                "thread_id": target.key.thread_id,
+                "checkpoint_ns": target.key.checkpoint_ns,
+                "checkpoint_id": target.checkpoint_id,
+                "task_id": task_id,
+                "task_path": task_path,
+                "indices": list(rows),
+                "channels": [channel for channel, _ in rows.values()],
+                "values": [columns.json for _, columns in rows.values()],
+                "blob_types": [columns.blob_type for _, columns in rows.values()],
+                "blobs": [columns.blob for _, columns in rows.values()],
+            },
+        )

@@ -1,0 +1,108 @@
+"""Removing: whole threads, what runs left behind, or all but the newest checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+
+
+def delete_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
+    """Remove threads with all their namespaces; those that don't exist are no error."""
+    if thread_ids:
+        yield Atomic(partial(delete_threads_locked, store, thread_ids))
+
+
+def delete_threads_locked(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
+    """The same inside a transaction."""
+    # Two statements: the second one's snapshot is taken when the locks are held, so it sees all
+    # that writers stored before, and no writer can add to a log of which half is gone.
+    locked = yield from _lock(store, thread_ids)
+    yield Stmt(
+        store.queries("delete_threads"),
+        {
+            "thread_ids": list(thread_ids),
+            "locked_threads": [thread_id for thread_id, _ in locked],
+            "locked_namespaces": [namespace for _, namespace in locked],
+        },
+    )
+
+
+def _lock(store: Store, thread_ids: Sequence[str]) -> Plan[list[tuple[str, str]]]:
+    locked: list[tuple[str, str]] = yield Stmt(
+        store.queries("lock_threads"), {"thread_ids": list(thread_ids)}
+    )
+    return locked
+
+
+def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[None]:
+    """Remove the checkpoints of these runs, in whichever threads they are."""
+    if run_ids:
+        yield Atomic(partial(_delete_for_runs, store, run_ids))
+
+
+def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[None]:
+    rows = yield Stmt(store.queries("threads_of_runs"), {"run_ids": list(run_ids)})
+    thread_ids = [thread_id for (thread_id,) in rows]
+    if thread_ids:
+        yield from _lock(store, thread_ids)
+        doomed = yield Stmt(
+            store.queries("checkpoints_of_runs"),
+            {"thread_ids": thread_ids, "run_ids": list(run_ids)},
+        )
+        yield from _drop(store, doomed)
+
+
+def _drop(store: Store, doomed: Sequence[tuple[str, str, str]]) -> Plan[None]:
+    if doomed:
+        yield Stmt(
+            store.queries("drop_checkpoints"),
+            {
+                "thread_ids": [thread_id for thread_id, _, _ in doomed],
+                "namespaces": [namespace for _, namespace, _ in doomed],
+                "checkpoint_ids": [checkpoint_id for _, _, checkpoint_id in doomed],
+            },
+        )
+
+
+def keep_latest(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
+    """Keep the newest checkpoint of each namespace, and what it can't be loaded without.
+
+    A thread a transaction, so that a long list holds no writer up for long.
+    """
+    for thread_id in thread_ids:
+        yield Atomic(partial(_keep_latest, store, thread_id))
+
+
+def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
+    yield from _lock(store, [thread_id])
+    heads = yield Stmt(store.queries("namespace_heads"), {"thread_id": thread_id})
+    root_head = next((head for namespace, head, *_ in heads if namespace == ""), None)
+    kept: set[tuple[str, str]] = set()
+    for namespace, head, sends_parent, root, root_is_stored, delta_channels in heads:
+        # A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph with
+        # checkpointer=True, whose state outlives calls. A call goes with the root checkpoint that it
+        # started from, once that is stored: runs save in the background, so a call may come first.
+        if ":" in namespace and root_is_stored and root != root_head:
+            continue
+        kept.add((namespace, head))
+        if sends_parent is not None:
+            kept.add((namespace, sends_parent))
+        if delta_channels:
+            ancestors = yield Stmt(
+                store.queries("delta_ancestors"),
+                {
+                    "thread_id": thread_id,
+                    "checkpoint_ns": namespace,
+                    "checkpoint_id": head,
+                    "channels": delta_channels,
+                },
+            )
+            kept.update((namespace, ancestor) for (ancestor,) in ancestors)
+    every = yield Stmt(store.queries("checkpoint_ids"), {"thread_id": thread_id})
+    yield from _drop(
+        store,
+        [(thread_id, ns, checkpoint) for ns, checkpoint in every if (ns, checkpoint) not in kept],
+    )

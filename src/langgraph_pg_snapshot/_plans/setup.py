@@ -1,0 +1,64 @@
+"""Making and checking the schema."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
+from langgraph_pg_snapshot.errors import SchemaConflictError, SchemaVersionError
+from langgraph_pg_snapshot.sql import Queries, migrations
+
+
+def set_up(queries: Queries) -> Plan[None]:
+    """Bring the schema up to date; where it is, nothing but two reads is issued.
+
+    Raises:
+        SchemaConflictError: A relation of that name is there and is not ours.
+        SchemaVersionError: The schema is newer than this package.
+    """
+    if (yield from _applied_version(queries)) < migrations()[-1].version:
+        yield Atomic(partial(_migrate, queries))
+
+
+def _applied_version(queries: Queries) -> Plan[int]:
+    """The newest migration in the database; 0 if there is none."""
+    [(has_migrations, view_kind, has_threads)] = yield Stmt(
+        queries("schema_state"),
+        {name: queries.relations[name] for name in ("migrations", "view", "threads")},
+    )
+    if not has_migrations:
+        if view_kind is not None or has_threads:
+            taken = queries.label if view_kind is not None else f"{queries.label}_threads"
+            raise SchemaConflictError(
+                f"a relation named {taken} is in this database already and was not made by "
+                "langgraph-pg-snapshot: nothing was changed. Pass another table_name=, or place "
+                "our tables apart with schema=, or rename the other relation"
+            )
+        return 0
+    [(version,)] = yield Stmt(queries("schema_version"))
+    newest = migrations()[-1].version
+    if version is not None and version > newest:
+        raise SchemaVersionError(
+            f"the tables of {queries.label} have schema version {version}, this package knows "
+            f"{newest}: nothing was touched. Upgrade langgraph-pg-snapshot in this process"
+        )
+    return int(version or 0)
+
+
+def _migrate(queries: Queries) -> Plan[None]:
+    yield Stmt(queries("lock_schema"), {"name": f"langgraph-pg-snapshot {queries.label}"})
+    if queries.schema is not None:
+        known = yield Stmt(queries("schema_exists"), {"schema": queries.schema})
+        if not known:
+            yield Stmt(queries("create_schema"))
+    # Whoever held the lock may have done it all.
+    version = yield from _applied_version(queries)
+    if version == 0:
+        yield Stmt(queries("create_migrations"))
+    for migration in migrations():
+        if migration.version > version:
+            yield Stmt(queries.script(migration.text))
+            yield Stmt(
+                queries("record_migration"),
+                {"version": migration.version, "name": migration.name},
+            )

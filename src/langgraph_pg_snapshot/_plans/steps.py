@@ -1,0 +1,42 @@
+"""The steps that a plan may ask of its driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Stmt:
+    """One statement; the driver sends back its rows (none, if it returns none).
+
+    On its own it runs in its own transaction, on any connection, and is run again on another one
+    if the connection turns out dead: it has to be idempotent.
+    """
+
+    query: bytes
+    params: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Atomic:
+    """A plan whose statements run in one transaction; the driver sends back its result.
+
+    Started afresh on another connection if the connection turns out dead.
+    """
+
+    plan: Callable[[], Plan[Any]]
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """The plan's next stretch takes a while (it encodes a lot): not for an event loop's thread."""
+
+
+Step: TypeAlias = Stmt | Atomic | Heavy
+Plan: TypeAlias = Generator[Step, Any, T]

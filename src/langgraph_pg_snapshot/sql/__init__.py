@@ -1,0 +1,141 @@
+"""The SQL of this package: named statements in .sql files, filled in with a saver's table names.
+
+A file holds statements, each under ``-- name: …`` and a line or two that say what it is for.
+``{threads}`` and the like stand for the tables, ``{write_columns}`` and the like for parts of
+statements that are named in the same way, ``{which}`` for the conditions that a caller picks.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from importlib.resources import files
+
+from psycopg import sql
+
+from langgraph_pg_snapshot.errors import InvalidArgumentError
+
+# PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
+MAX_IDENTIFIER_BYTES = 63
+_LONGEST_SUFFIX = len("_migrations")
+_DEFINITION = re.compile(r"^-- name: (\w+)\n((?:-- .*\n)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered step of the schema, from ``sql/migrations/NNNN_name.sql``."""
+
+    version: int
+    name: str
+    text: str
+
+
+@lru_cache(maxsize=1)
+def definitions() -> dict[str, str]:
+    """Every named statement and part of one, as written in the .sql files."""
+    found: dict[str, str] = {}
+    for file in sorted(files(__name__).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".sql"):
+            pieces = _DEFINITION.split(file.read_text(encoding="utf-8"))
+            # split() gives: preamble, then (name, description, body) again and again
+            for name, body in zip(pieces[1::3], pieces[3::3], strict=True):
+                found[name] = body.strip()
+    return found
+
+
+@lru_cache(maxsize=1)
+def migrations() -> tuple[Migration, ...]:
+    """The schema's steps, oldest first."""
+    steps = []
+    for file in sorted((files(__name__) / "migrations").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            steps.append(Migration(int(number), name, file.read_text(encoding="utf-8")))
+    return tuple(steps)
+
+
+def _check_identifier(argument: str, name: str) -> None:
+    if not isinstance(name, str):
+        raise InvalidArgumentError(f"{argument} must be a str, got {type(name).__name__}")
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or b"\x00" in encoded or len(encoded) > MAX_IDENTIFIER_BYTES:
+        raise InvalidArgumentError(
+            f"{argument} must be a PostgreSQL identifier of 1 to {MAX_IDENTIFIER_BYTES} bytes "
+            f"without NUL, got {name[:80]!r}"
+        )
+
+
+class Queries:
+    """The statements for one set of tables.
+
+    Args:
+        table_name: The view's name and the prefix of the tables' names; any legal identifier of at
+            most 63 bytes. (Where name and suffix would exceed that, the tables' prefix is cut and
+            a hash of the whole name keeps it apart.)
+        schema: The schema to place them in; None (default) leaves it to ``search_path``.
+
+    Raises:
+        InvalidArgumentError: Either is no legal identifier.
+    """
+
+    def __init__(self, table_name: str, schema: str | None = None) -> None:
+        _check_identifier("table_name", table_name)
+        if schema is not None:
+            _check_identifier("schema", schema)
+        self.table_name = table_name
+        self.schema = schema
+        prefix = table_name
+        if len(prefix.encode()) > MAX_IDENTIFIER_BYTES - _LONGEST_SUFFIX:
+            digest = blake2b(prefix.encode(), digest_size=4).hexdigest()
+            room = MAX_IDENTIFIER_BYTES - _LONGEST_SUFFIX - len(digest) - 1
+            prefix = f"{prefix.encode()[:room].decode(errors='ignore')}_{digest}"
+        self.relations = {"view": self._quote(table_name)} | {
+            table: self._quote(f"{prefix}_{table}")
+            for table in ("threads", "history", "items", "writes", "migrations")
+        }
+        if schema is not None:
+            self.relations["schema"] = sql.Identifier(schema).as_string(None)
+        self._texts: dict[tuple[str, tuple[str, ...]], bytes] = {}
+
+    def _quote(self, name: str) -> str:
+        parts = (name,) if self.schema is None else (self.schema, name)
+        return sql.Identifier(*parts).as_string(None)
+
+    @cached_property
+    def label(self) -> str:
+        """The table's name as messages and log records give it."""
+        return self.table_name if self.schema is None else f"{self.schema}.{self.table_name}"
+
+    def __call__(self, name: str, *which: str) -> bytes:
+        """Return the statement ``name``, its ``{which}`` being these conditions.
+
+        Args:
+            name: A statement of the .sql files.
+            which: Names of conditions, all of which must hold.
+        """
+        key = (name, which)
+        if (text := self._texts.get(key)) is None:
+            # psycopg takes % in a statement with parameters for a placeholder
+            names = {key: quoted.replace("%", "%%") for key, quoted in self.relations.items()}
+            text = self._texts[key] = self._fill(name, which, names).encode()
+        return text
+
+    def _fill(self, name: str, which: tuple[str, ...], names: dict[str, str]) -> str:
+        body = definitions()[name]
+        filled = dict(names)
+        for part in set(re.findall(r"(?<!\{)\{(\w+)\}", body)) - filled.keys():
+            filled[part] = (
+                " AND ".join(self._fill(condition, (), names) for condition in which)
+                if part == "which"
+                else self._fill(part, (), names)
+            )
+        return body.format_map(filled)
+
+    def script(self, text: str) -> bytes:
+        """Return DDL with the tables' names filled in; it is run without parameters."""
+        return text.format_map(self.relations).encode()

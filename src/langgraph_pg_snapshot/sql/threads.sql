@@ -1,0 +1,203 @@
+-- Statements on whole threads: the directory, removing, pruning, copying.
+
+-- name: list_threads
+-- Threads, the most recently updated first.
+SELECT t.thread_id, t.created_at, t.updated_at
+FROM {threads} AS t
+WHERE t.checkpoint_ns = ''
+    AND (%(updated_at)s::timestamptz IS NULL
+        OR (t.updated_at, t.thread_id) < (%(updated_at)s::timestamptz, %(thread_id)s::text))
+ORDER BY t.updated_at DESC, t.thread_id DESC
+LIMIT %(limit)s::bigint
+
+-- name: lock_threads
+-- Hold writers off these threads until the transaction ends (they wait, then see that the epoch
+-- changed). Always in this order, so that two such transactions can't deadlock.
+SELECT t.thread_id, t.checkpoint_ns
+FROM {threads} AS t
+WHERE t.thread_id = ANY (%(thread_ids)s::text[])
+ORDER BY t.thread_id, t.checkpoint_ns
+FOR UPDATE
+
+-- name: delete_threads
+-- Remove locked threads with all that belongs to them, and their pending writes.
+WITH gone AS MATERIALIZED (
+    SELECT gone.thread_id, gone.checkpoint_ns
+    FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
+        AS gone (thread_id, checkpoint_ns)
+), items AS (
+    DELETE FROM {items} AS i USING gone
+    WHERE i.thread_id = gone.thread_id AND i.checkpoint_ns = gone.checkpoint_ns
+), history AS (
+    DELETE FROM {history} AS h USING gone
+    WHERE h.thread_id = gone.thread_id AND h.checkpoint_ns = gone.checkpoint_ns
+), writes AS (
+    DELETE FROM {writes} AS w WHERE w.thread_id = ANY (%(thread_ids)s::text[])
+)
+DELETE FROM {threads} AS t USING gone
+WHERE t.thread_id = gone.thread_id AND t.checkpoint_ns = gone.checkpoint_ns
+
+-- name: threads_of_runs
+-- The threads in which these runs left checkpoints.
+SELECT DISTINCT h.thread_id FROM {history} AS h WHERE h.run_id = ANY (%(run_ids)s::text[])
+
+-- name: checkpoints_of_runs
+-- The checkpoints that these runs left in locked threads.
+SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id
+FROM {history} AS h
+WHERE h.thread_id = ANY (%(thread_ids)s::text[]) AND h.run_id = ANY (%(run_ids)s::text[])
+
+-- name: namespace_heads
+-- The newest checkpoint of each namespace of a thread: the parent that it reads its sends from (formats
+-- before 4), the root checkpoint that its call started from and whether that one is stored, and
+-- the DeltaChannels whose value must be rebuilt from ancestors.
+SELECT h.checkpoint_ns, h.checkpoint_id,
+    CASE WHEN (h.header ->> 'v')::integer < 4 AND EXISTS (
+        SELECT 1 FROM {writes} AS w
+        WHERE w.thread_id = h.thread_id AND w.checkpoint_ns = h.checkpoint_ns
+            AND w.checkpoint_id = h.parent_checkpoint_id AND w.channel = '__pregel_tasks'
+    ) THEN h.parent_checkpoint_id END,
+    h.metadata -> 'parents' ->> '',
+    EXISTS (
+        SELECT 1 FROM {history} AS root
+        WHERE root.thread_id = h.thread_id AND root.checkpoint_ns = ''
+            AND root.checkpoint_id = h.metadata -> 'parents' ->> ''),
+    ARRAY(
+        SELECT delta.channel
+        FROM jsonb_object_keys(CASE jsonb_typeof(h.metadata -> 'counters_since_delta_snapshot')
+            WHEN 'object' THEN h.metadata -> 'counters_since_delta_snapshot' ELSE '{{}}' END)
+            AS delta (channel)
+        WHERE h.header -> 'channel_versions' ? delta.channel
+            AND NOT h.channel_values ? delta.channel)
+FROM (
+    SELECT DISTINCT ON (h.checkpoint_ns) h.*
+    FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text
+    ORDER BY h.checkpoint_ns, h.checkpoint_id DESC
+) AS h
+
+-- name: delta_ancestors
+-- The ancestors that rebuilding these DeltaChannels of a checkpoint takes.
+WITH RECURSIVE chain AS (
+    SELECT 0 AS depth, h.checkpoint_id, h.parent_checkpoint_id, ARRAY[]::text[] AS seeded
+    FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        AND h.checkpoint_id = %(checkpoint_id)s::text
+    UNION ALL
+    SELECT chain.depth + 1, h.checkpoint_id, h.parent_checkpoint_id,
+        chain.seeded || ARRAY(
+            SELECT wanted.channel FROM unnest(%(channels)s::text[]) AS wanted (channel)
+            WHERE h.channel_values ? wanted.channel)
+    FROM chain
+    JOIN {history} AS h ON h.thread_id = %(thread_id)s::text
+        AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        AND h.checkpoint_id = chain.parent_checkpoint_id
+    WHERE NOT chain.seeded @> %(channels)s::text[] AND chain.depth < 1000000
+)
+SELECT chain.checkpoint_id FROM chain WHERE chain.depth > 0
+
+-- name: checkpoint_ids
+-- Every checkpoint of a thread.
+SELECT h.checkpoint_ns, h.checkpoint_id FROM {history} AS h WHERE h.thread_id = %(thread_id)s::text
+
+-- name: drop_checkpoints
+-- Remove checkpoints of locked threads, and what only they held: their pending writes, items that no
+-- kept checkpoint references, a namespace that is empty then. Children are left without a parent;
+-- the epoch moves on, so that no writer trusts the numbers of items that are gone.
+WITH dropped AS MATERIALIZED (
+    SELECT d.thread_id, d.checkpoint_ns, d.checkpoint_id
+    FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[])
+        AS d (thread_id, checkpoint_ns, checkpoint_id)
+), kept AS MATERIALIZED (
+    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.items
+    FROM {history} AS h
+    JOIN (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS touched
+        ON h.thread_id = touched.thread_id AND h.checkpoint_ns = touched.checkpoint_ns
+    WHERE NOT EXISTS (
+        SELECT 1 FROM dropped AS d
+        WHERE d.thread_id = h.thread_id AND d.checkpoint_ns = h.checkpoint_ns
+            AND d.checkpoint_id = h.checkpoint_id)
+), touched AS MATERIALIZED (
+    SELECT d.thread_id, d.checkpoint_ns, max(live.checkpoints) AS checkpoints,
+        coalesce(range_agg(live.items) FILTER (WHERE live.items IS NOT NULL), '{{}}') AS items
+    FROM (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS d
+    LEFT JOIN (
+        SELECT k.thread_id, k.checkpoint_ns, count(*) AS checkpoints, range_agg(k.items) AS items
+        FROM kept AS k GROUP BY k.thread_id, k.checkpoint_ns
+    ) AS live ON live.thread_id = d.thread_id AND live.checkpoint_ns = d.checkpoint_ns
+    GROUP BY d.thread_id, d.checkpoint_ns
+), gone_items AS (
+    DELETE FROM {items} AS i USING touched
+    WHERE i.thread_id = touched.thread_id AND i.checkpoint_ns = touched.checkpoint_ns
+        AND NOT touched.items @> i.item_id
+), gone_writes AS (
+    DELETE FROM {writes} AS w USING touched
+    WHERE w.thread_id = touched.thread_id AND w.checkpoint_ns = touched.checkpoint_ns
+        AND (touched.checkpoints IS NULL OR EXISTS (
+            SELECT 1 FROM dropped AS d
+            WHERE d.thread_id = w.thread_id AND d.checkpoint_ns = w.checkpoint_ns
+                AND d.checkpoint_id = w.checkpoint_id))
+), orphaned AS (
+    UPDATE {history} AS h SET parent_checkpoint_id = NULL
+    FROM kept AS k, dropped AS d
+    WHERE h.thread_id = k.thread_id AND h.checkpoint_ns = k.checkpoint_ns
+        AND h.checkpoint_id = k.checkpoint_id
+        AND d.thread_id = k.thread_id AND d.checkpoint_ns = k.checkpoint_ns
+        AND d.checkpoint_id = k.parent_checkpoint_id
+), emptied AS (
+    DELETE FROM {threads} AS t USING touched
+    WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
+        AND touched.checkpoints IS NULL
+), moved_on AS (
+    UPDATE {threads} AS t SET epoch = t.epoch + 1
+    FROM touched
+    WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
+        AND touched.checkpoints IS NOT NULL
+)
+DELETE FROM {history} AS h USING dropped AS d
+WHERE h.thread_id = d.thread_id AND h.checkpoint_ns = d.checkpoint_ns
+    AND h.checkpoint_id = d.checkpoint_id
+
+-- name: compare_threads
+-- How two threads relate: whether either has checkpoints that the other has not.
+SELECT
+    EXISTS (
+        SELECT 1 FROM {history} AS s WHERE s.thread_id = %(source)s::text AND NOT EXISTS (
+            SELECT 1 FROM {history} AS t
+            WHERE t.thread_id = %(target)s::text AND t.checkpoint_ns = s.checkpoint_ns
+                AND t.checkpoint_id = s.checkpoint_id)),
+    EXISTS (
+        SELECT 1 FROM {history} AS t WHERE t.thread_id = %(target)s::text AND NOT EXISTS (
+            SELECT 1 FROM {history} AS s
+            WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns = t.checkpoint_ns
+                AND s.checkpoint_id = t.checkpoint_id))
+
+-- name: copy_thread
+-- Copy a thread inside the server: every namespace, checkpoint, item and pending write.
+WITH copied AS (
+    INSERT INTO {threads} (thread_id, checkpoint_ns, appended, next_items, epoch)
+    SELECT %(target)s::text, s.checkpoint_ns, s.appended, s.next_items, %(epoch)s::bigint
+    FROM {threads} AS s WHERE s.thread_id = %(source)s::text
+    ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
+    RETURNING checkpoint_ns
+), items AS (
+    INSERT INTO {items} (thread_id, checkpoint_ns, item_id, digest, item, blob_type, blob)
+    SELECT %(target)s::text, s.checkpoint_ns, s.item_id, s.digest, s.item, s.blob_type, s.blob
+    FROM {items} AS s
+    WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)
+), writes AS (
+    INSERT INTO {writes} (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel,
+        value, blob_type, blob, created_at)
+    SELECT %(target)s::text, s.checkpoint_ns, s.checkpoint_id, s.task_id, s.idx, s.task_path,
+        s.channel, s.value, s.blob_type, s.blob, s.created_at
+    FROM {writes} AS s
+    WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
+)
+INSERT INTO {history} (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id,
+    created_at, header, metadata, sealed_type, sealed, channel_values, items, item_count)
+SELECT %(target)s::text, s.checkpoint_ns, s.checkpoint_id, s.parent_checkpoint_id, s.run_id,
+    s.created_at, s.header, s.metadata, s.sealed_type, s.sealed, s.channel_values, s.items,
+    s.item_count
+FROM {history} AS s
+WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)

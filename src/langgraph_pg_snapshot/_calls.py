@@ -1,4 +1,4 @@
-"""Checks the arguments of each operation and makes a call of it: what sync and async twins share."""
+"""Checks the arguments of each operation and makes a call of it: what the twins share."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:
     """Return a list of ids.
 
     Raises:
-        InvalidArgumentError: It is a single str (whose characters are hardly meant), or no sequence.
+        InvalidArgumentError: It is a single str (its characters are hardly meant), or no sequence.
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
         raise ArgumentTypeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -107,10 +108,9 @@ class Backend:
                 f"AsyncConnectionPool, or a psycopg (Async)Connection, got {type(given).__name__}"
             )
         if self._async_driver is not None and self._async_driver.loop is None:
-            try:
+            # Built before any loop runs, the first async call tells which it is.
+            with suppress(RuntimeError):
                 self._async_driver.loop = asyncio.get_running_loop()
-            except RuntimeError:
-                pass  # built before any loop runs: the first async call tells which it is
 
     def runner(self) -> SyncRunner:
         """What runs plans for sync callers."""

@@ -472,6 +472,9 @@ def _fork(popen: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[byte
             forked.set_exception(error)
         else:
             forked.set_result(process)
+            with contextlib.suppress(ChildProcessError, AttributeError):  # it is not everywhere
+                # Leaves the status, and Popen's lock, to those who poll.
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             process.wait()
 
     # A daemon: other threads are made to end before atexit's functions run.

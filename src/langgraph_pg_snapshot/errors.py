@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SnapshotError(Exception):
     """Something went wrong in langgraph-pg-snapshot.
@@ -69,3 +72,13 @@ class DeserializationError(SnapshotError, ValueError):
 
 class TypeNotAllowedError(DeserializationError):
     """Stored data names a type that may not be built here, or that is not there any more."""
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Have errors of ours that pass through begin their message with what they are about."""
+    try:
+        yield
+    except SnapshotError as error:
+        error.args = (f"{what}: {error}", *error.args[1:])
+        raise

@@ -53,8 +53,8 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
 
     One class for sync and async: pass it as ``checkpointer=`` when a graph is compiled, and both
     ``graph.invoke`` and ``graph.ainvoke`` work. Safe to share between threads, tasks and event
-    loops. Nothing is opened before the first operation, so it can be made at import time; use it in a
-    ``with`` or ``async with`` block, or call `close` or `aclose` at the end, or keep it for good.
+    loops. Nothing is opened before the first operation, so it can be made at import time; use it in
+    a ``with`` or ``async with`` block, or call `close` or `aclose` at the end, or keep it for good.
 
     Args:
         conninfo: A PostgreSQL connection string or URL. In its place (as a drop-in for the official
@@ -202,16 +202,18 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
         await self.aclose()
 
     def close(self) -> None:
-        """Close what the saver opened itself. Pools and connections that were passed in stay open."""
+        """Close what the saver opened itself; pools and connections passed in stay open."""
         self._backend.close()
 
     async def aclose(self) -> None:
-        """Close what the saver opened itself. Pools and connections that were passed in stay open."""
+        """Close what the saver opened itself; pools and connections passed in stay open."""
         await self._backend.aclose()
 
     def setup(self) -> None:
-        """Make the tables, or bring them up to date; safe to call at any time, from any number of
-        processes at once. Needs the right to create in the schema, if there is anything to do.
+        """Make the tables, or bring them up to date.
+
+        Safe to call at any time, from any number of processes at once. Needs the right to create in
+        the schema, if there is anything to do.
 
         Raises:
             SchemaConflictError: A relation of that name is there and is not ours.
@@ -307,8 +309,10 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store what a task wrote after a checkpoint, which need not be stored yet. Idempotent:
-        a retried task's writes keep their first version, errors and interrupts their last.
+        """Store what a task wrote after a checkpoint, which need not be stored yet.
+
+        Idempotent: a retried task's writes keep their first version, errors and interrupts their
+        last.
 
         Args:
             config: Names thread, namespace and checkpoint.
@@ -407,8 +411,10 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What DeltaChannels are rebuilt from: the writes of a checkpoint's ancestors, oldest first,
-        back to the nearest stored value, which is the ``seed``. One or two statements.
+        """What DeltaChannels are rebuilt from.
+
+        The writes of a checkpoint's ancestors, oldest first, back to the nearest stored value,
+        which is the ``seed``. One or two statements.
 
         Args:
             config: Names the checkpoint; its own writes are not included.
@@ -481,8 +487,8 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
                 subgraph calls go. "delete" removes everything.
 
         Raises:
-            InvalidArgumentError: The strategy is unknown (a ValueError), or thread_ids is no sequence
-                of str (a TypeError; a single str is refused as well).
+            InvalidArgumentError: The strategy is unknown (a ValueError), or thread_ids is no
+                sequence of str (a TypeError; a single str is refused as well).
             StorageError: The database refused or failed.
         """
         self._run(calls.prune(self._plan_store, thread_ids, strategy))

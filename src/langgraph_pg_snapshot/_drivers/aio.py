@@ -89,7 +89,7 @@ class AsyncDriver:
 
 
 def _advance(steps: Plan[Any], answer: Any) -> tuple[Step | None, Any]:
-    """The next step, or None and the plan's result. (StopIteration can't leave a thread.)"""
+    """The next step, or None and the plan's result: StopIteration can't leave a thread."""
     try:
         return steps.send(answer), None
     except StopIteration as end:
@@ -140,7 +140,7 @@ class ThreadedRunner:
 
 
 class BridgedRunner:
-    """For sync callers of a saver that has async connections only: runs plans on their event loop."""
+    """For sync callers of a saver with async connections only: runs plans on their event loop."""
 
     def __init__(self, driver: AsyncDriver) -> None:
         self.driver = driver
@@ -154,8 +154,8 @@ class BridgedRunner:
         """
         loop = self.driver.loop
         way_out = (
-            "the saver has async connections only (async_pool=): pass pool= as well, or a conninfo, "
-            "or call the async method"
+            "the saver has async connections only (async_pool=): pass pool= as well, or a "
+            "conninfo, or call the async method"
         )
         if loop is None or not loop.is_running():
             raise WrongColorError(f"a sync call has no event loop to run on; {way_out}")
@@ -165,6 +165,6 @@ class BridgedRunner:
             running = None
         if running is loop:
             raise WrongColorError(
-                f"a sync call on the event loop's own thread would hang; {way_out}"
+                f"a sync call on the event loop's own thread would hang: {way_out}"
             )
         return asyncio.run_coroutine_threadsafe(self.driver.run(plan, trace), loop).result()

@@ -6,8 +6,12 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from contextlib import contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -140,8 +144,11 @@ class _LoopPool:
 
 
 class OwnAsyncPools:
-    """A pool of our own for each event loop that asks: connections belong to the loop they were made
-    in. Pools of loops that have ended are let go when another loop comes, or at close."""
+    """A pool of our own for each event loop that asks.
+
+    Connections belong to the loop that they were made in. Pools of loops that have ended are let go
+    when another loop comes, or at close.
+    """
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
@@ -165,8 +172,10 @@ class OwnAsyncPools:
             await mine.pool.close()
 
     def close_from_sync(self) -> None:
-        """Close what can be closed without awaiting: a loop that runs is asked to, an idle or ended
-        one has its sockets closed."""
+        """Close what can be closed without awaiting.
+
+        A loop that runs is asked to; one that does not has its sockets closed.
+        """
         with self._guard:
             left = list(self._pools.items())
             self._pools.clear()

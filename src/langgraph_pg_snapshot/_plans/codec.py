@@ -138,8 +138,11 @@ class BytesCodec:
 
 
 class EncryptedCodec(BytesCodec):
-    """LangGraph's EncryptedSerializer: equal values give different bytes, so they are recognised
-    by a keyed digest of the plaintext, which is never stored."""
+    """LangGraph's EncryptedSerializer.
+
+    Equal values give different bytes, so they are recognised by a keyed digest of the plaintext,
+    which is never stored.
+    """
 
     def __init__(self, serde: EncryptedSerializer) -> None:
         super().__init__(serde)
@@ -203,7 +206,7 @@ def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[
     try:
         return dump_unordered(codec, metadata), sealed
     except SerializationError:
-        # Metadata never fails a run: what can't be stored as itself is stored as what it looks like.
+        # Metadata never fails a run: what can't be stored as itself is stored as its repr.
         return dump_unordered(codec, {k: _storable(codec, v) for k, v in metadata.items()}), sealed
 
 

@@ -1,8 +1,8 @@
 """How a checkpoint's values lie in its row and in the thread's log of items.
 
-A small value stands in the row. A large one is a reference to items: ``{"$list": [[1000000001,
-1000000801]]}`` to the elements of a list, ``{"$dict": …}`` to the entries of a dict, ``{"$item": 7}`` to
-a whole value.
+A small value stands in the row. A large one is a reference to items: ``{"$list":
+[[1000000001, 1000000801]]}`` to the elements of a list, ``{"$dict": …}`` to the entries of a dict,
+``{"$item": 7}`` to a whole value.
 (The serializer never produces objects with these members, so neither can be taken for the other.)
 """
 
@@ -16,7 +16,7 @@ import orjson
 
 from langgraph_pg_snapshot._plans.codec import Blob, Codec, Columns, Piece
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
-from langgraph_pg_snapshot.errors import DamagedThreadError, SerializationError
+from langgraph_pg_snapshot.errors import DamagedThreadError, about
 
 # Up to this many bytes of JSON a value stands in the checkpoint's row, where every later checkpoint
 # repeats it; an item costs about 100 bytes of row and index once.
@@ -145,14 +145,12 @@ def describe(codec: Codec, channel: str, value: Any) -> bytes | Pieces:
     Raises:
         SerializationError: The value can't be stored; the message names the channel.
     """
-    try:
+    with about(f"channel {channel!r}"):
         if type(value) is list and len(value) > 1:
             return _describe_list(codec, value)
         piece = codec.piece(value)
         if type(value) is dict and len(value) > 1 and piece.size > INLINE_BYTES:
             return _describe_dict(codec, value, piece)
-    except SerializationError as error:
-        raise SerializationError(f"channel {channel!r}: {error}") from error
     return _describe_whole(codec, piece)
 
 
@@ -182,11 +180,11 @@ def _describe_dict(codec: Codec, value: dict[Any, Any], whole: Piece) -> bytes |
 
 def dump_stored(stored: Mapping[str, Stored]) -> str:
     """The channel_values column."""
-    return "{%s}" % ",".join(
-        f"{orjson.dumps(channel).decode()}:"
-        f"{(value.dumps() if isinstance(value, Reference) else value).decode()}"
+    members = (
+        orjson.dumps(channel) + b":" + (value.dumps() if isinstance(value, Reference) else value)
         for channel, value in stored.items()
     )
+    return (b"{" + b",".join(members) + b"}").decode()
 
 
 def load_stored(text: str) -> dict[str, Any]:

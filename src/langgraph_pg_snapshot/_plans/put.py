@@ -31,7 +31,7 @@ from langgraph_pg_snapshot._plans.layout import (
 from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot.errors import ConcurrentWriteError, SerializationError
+from langgraph_pg_snapshot.errors import ConcurrentWriteError, about
 from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
 
 # Two runs on one thread take turns at worst; ten lost races in a row mean that something is wrong.
@@ -62,10 +62,9 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
     """
     key, parent_id = new.target.key, new.target.checkpoint_id
     versions: Mapping[str, Any] = new.checkpoint["channel_versions"]
-    values: Mapping[str, Any] = new.checkpoint["channel_values"]
     for channel in versions:
         check_id("channel name", channel)
-    if _is_heavy(values, new.new_versions):
+    if _is_heavy(new.checkpoint["channel_values"], new.new_versions):
         yield Heavy()
     params = _checkpoint_params(store.codec, new)
     described: dict[str, bytes | Pieces] = {}
@@ -75,22 +74,10 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
     for _ in range(MAX_TRIES):
         if known is None or (parent_id is not None and parent_id not in known.layouts):
             known = yield from _read_lineage(store, key, parent_id)
-        parent = known.layouts.get(parent_id) if parent_id is not None else None
-        log = Log(dict(known.next_items), known.digests)
         appended = known.appended
-        stored: dict[str, Stored] = {}
-        for channel, version in versions.items():
-            if (
-                channel not in new.new_versions
-                and parent is not None
-                and parent.carries(channel, version)
-            ):
-                stored[channel] = parent.stored[channel]
-            elif channel in values:
-                if channel not in described:
-                    described[channel] = describe(store.codec, channel, values[channel])
-                before = parent.stored.get(channel) if parent is not None else None
-                stored[channel] = log.store(store.codec, channel, described[channel], before)
+        log = Log(dict(known.next_items), known.digests)
+        parent = known.layouts.get(parent_id) if parent_id is not None else None
+        stored = _lay_out(store.codec, new, parent, log, described)
         runs = runs_in(stored.values())
         rows = yield Stmt(
             store.queries("put_checkpoint"),
@@ -124,6 +111,31 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         store.known.forget(key)
         known = None
     raise ConcurrentWriteError
+
+
+def _lay_out(
+    codec: Codec,
+    new: NewCheckpoint,
+    parent: Layout | None,
+    log: Log,
+    described: dict[str, bytes | Pieces],
+) -> dict[str, Stored]:
+    """Where each channel's value is to lie; what is encoded for it is kept in ``described``."""
+    values: Mapping[str, Any] = new.checkpoint["channel_values"]
+    stored: dict[str, Stored] = {}
+    for channel, version in new.checkpoint["channel_versions"].items():
+        if (
+            channel not in new.new_versions
+            and parent is not None
+            and parent.carries(channel, version)
+        ):
+            stored[channel] = parent.stored[channel]
+        elif channel in values:
+            if channel not in described:
+                described[channel] = describe(codec, channel, values[channel])
+            before = parent.stored.get(channel) if parent is not None else None
+            stored[channel] = log.store(codec, channel, described[channel], before)
+    return stored
 
 
 def _is_heavy(values: Mapping[str, Any], new_versions: Mapping[str, Any]) -> bool:
@@ -191,7 +203,7 @@ def _read_lineage(store: Store, key: NamespaceKey, parent_id: str | None) -> Pla
 
 
 def digests_by_item(joined: bytes | None, numbers: Iterable[int]) -> dict[int, bytes]:
-    """Take apart the digests of items, in the items' order; sixteen zeros mean that there is none."""
+    """Take apart the digests of items, in the items' order; sixteen zeros: there is none."""
     joined = joined or b""
     digests = {
         number: joined[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
@@ -214,11 +226,9 @@ def put_writes(
     """
     rows: dict[int, tuple[str, Any]] = {}
     for place, (channel, value) in enumerate(writes):
-        try:
+        with about(f"write to channel {channel!r}"):
             piece = store.codec.piece(value)
-        except SerializationError as error:
-            raise SerializationError(f"write to channel {channel!r}: {error}") from error
-        # A statement can't touch a row twice: of two writes with the same fixed index the last holds.
+        # A statement can't touch a row twice: of two writes with one fixed index the last holds.
         rows[WRITES_IDX_MAP.get(channel, place)] = (channel, store.codec.columns(piece))
     if rows:
         yield Stmt(

@@ -25,7 +25,7 @@ from langgraph_pg_snapshot._plans.runs import Run, count, numbers_of, union
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
-from langgraph_pg_snapshot.errors import DamagedThreadError
+from langgraph_pg_snapshot.errors import DamagedThreadError, about
 from langgraph_pg_snapshot.models import NamespaceKey, Target
 
 # A thread that is pruned between two statements of a read is read again, this often at the most.
@@ -55,7 +55,7 @@ WIDTH = len(CheckpointRow._fields)
 
 
 def get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None]:
-    """Read one checkpoint with its pending writes: one statement, two where its items lie far apart."""
+    """Read one checkpoint with its pending writes: one statement, or two in a log of many items."""
     key = target.key
     params = {
         "thread_id": key.thread_id,
@@ -139,7 +139,10 @@ def to_tuple(
         sealed, _ = store.codec.load_blob(Blob(cast("str", row.sealed_type), row.sealed))
         header.update(sealed["header"])
         metadata.update(sealed["metadata"])
-    values = {channel: items.value(value) for channel, value in stored.items()}
+    values = {}
+    for channel, value in stored.items():
+        with about(f"channel {channel!r}"):
+            values[channel] = items.value(value)
     if sends := load_writes(store, row.sends, row.send_blobs):
         _adopt_sends(header, values, sends)
     return CheckpointTuple(
@@ -171,16 +174,16 @@ def load_writes(
 ) -> list[PendingWrite]:
     """Writes as the ``write_columns`` of a statement bring them."""
     remaining = iter(blobs or ())
-    return [
-        (
-            task_id,
-            channel,
-            store.codec.snapshot.decode(value)
-            if blob_type is None
-            else store.codec.load_blob(Blob(blob_type, next(remaining)))[0],
-        )
-        for task_id, channel, value, blob_type in orjson.loads(text or "[]")
-    ]
+    writes: list[PendingWrite] = []
+    for task_id, channel, tree, blob_type in orjson.loads(text or "[]"):
+        with about(f"write to channel {channel!r}"):
+            value = (
+                store.codec.snapshot.decode(tree)
+                if blob_type is None
+                else store.codec.load_blob(Blob(blob_type, next(remaining)))[0]
+            )
+        writes.append((task_id, channel, value))
+    return writes
 
 
 def _adopt_sends(
@@ -320,9 +323,9 @@ def _matches(found: CheckpointTuple, wanted: Mapping[str, Any]) -> bool:
 def get_delta_history(
     store: Store, target: Target, channels: Sequence[str]
 ) -> Plan[dict[str, DeltaChannelHistory]]:
-    """What DeltaChannels of a checkpoint are rebuilt from: one statement that walks the ancestors,
-    and one for the items of stored values that it ends at.
+    """What DeltaChannels of a checkpoint are rebuilt from.
 
+    One statement walks the ancestors, one more reads the items of the values that it ends at.
     Follows parents, not time. For each channel: the writes of ancestors, oldest first, back to and
     including the nearest one that holds a value, and that value as ``seed``.
     """
@@ -345,8 +348,11 @@ def get_delta_history(
                 seeds.setdefault(channel, value)
         items = Items(store.codec)
         yield from fetch_items(store, key, items, runs_in(seeds.values()))
+        values = {}
         try:
-            values = {channel: items.value(seed) for channel, seed in seeds.items()}
+            for channel, seed in seeds.items():
+                with about(f"channel {channel!r}"):
+                    values[channel] = items.value(seed)
         except DamagedThreadError:
             if last_try:
                 raise

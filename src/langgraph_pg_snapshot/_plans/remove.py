@@ -82,9 +82,10 @@ def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
     root_head = next((head for namespace, head, *_ in heads if namespace == ""), None)
     kept: set[tuple[str, str]] = set()
     for namespace, head, sends_parent, root, root_is_stored, delta_channels in heads:
-        # A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph with
-        # checkpointer=True, whose state outlives calls. A call goes with the root checkpoint that it
-        # started from, once that is stored: runs save in the background, so a call may come first.
+        # A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph
+        # with checkpointer=True, whose state outlives calls. A call goes with the root checkpoint
+        # that it started from, once that is stored: runs save in the background, so a call may
+        # come first.
         if ":" in namespace and root_is_stored and root != root_head:
             continue
         kept.add((namespace, head))

@@ -20,8 +20,11 @@ CHECKPOINT_FORMAT = 4
 
 
 def is_state(channel: str) -> bool:
-    """Whether a channel is part of what a person calls the state (the view leaves out the same):
-    LangGraph keeps its own book about inputs, tasks and edges in others."""
+    """Whether a channel is part of what a person calls the state.
+
+    LangGraph keeps its own book about inputs, tasks and edges in others; the view leaves out the
+    same ones.
+    """
     return channel not in ("__start__", "__pregel_tasks") and not channel.startswith(
         ("branch:to:", "join:")
     )

@@ -6,10 +6,11 @@ import random
 
 
 def next_version(current: str | float | None) -> str:
-    """The version after this one: 32 digits that compare in order as text, and a random part, so
-    that two forks never share one (LangGraph contract; the official savers do the same).
+    """The version after this one.
 
-    Versions that other savers left (int, float, or text of this shape) are continued.
+    32 digits that compare in order as text, and a random part, so that two forks never share one
+    (LangGraph contract; the official savers do the same). Versions that other savers left (int,
+    float, or text of this shape) are continued.
     """
     number = 0
     if isinstance(current, str):

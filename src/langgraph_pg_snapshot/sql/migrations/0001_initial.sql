@@ -13,7 +13,9 @@ CREATE TABLE {threads} (
     PRIMARY KEY (thread_id, checkpoint_ns)
 );
 
-CREATE INDEX ON {threads} (updated_at DESC, thread_id DESC) WHERE checkpoint_ns = '';
+-- (Not with thread_id as a second column: before the first ANALYZE the planner would look threads up
+-- by it, reading the whole index.)
+CREATE INDEX ON {threads} (updated_at DESC) WHERE checkpoint_ns = '';
 
 CREATE TABLE {history} (
     thread_id            text COLLATE "C" NOT NULL,

@@ -86,7 +86,15 @@ def run(dsn: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-class Python(subprocess.Popen):
+class Program(subprocess.Popen):
+    """Another program, ended with the test even if that fails."""
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        super().__exit__(*error)
+
+
+class Python(Program):
     """Another Python process; `user` makes it an ordinary user's if this one is root's."""
 
     def __init__(self, code: str, *args: object, user: bool = False) -> None:
@@ -119,10 +127,6 @@ class Python(subprocess.Popen):
         out, err = self.communicate(timeout=60)
         assert self.returncode == 0, err
         return out.strip()
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        super().__exit__(*error)
 
 
 HOLD = """
@@ -306,7 +310,7 @@ def test_a_pid_file_whose_pid_is_taken_by_another_process_does_not_matter(tmp_pa
     path = tmp_path / "data"
     EmbeddedServer.start(path, settings=FAST).stop()
     account = {"user": NOBODY.pw_uid, "extra_groups": []} if ROOT else {}
-    with subprocess.Popen(["sleep", "600"], cwd="/", **account) as other:
+    with Program(["sleep", "600"], cwd="/", **account) as other:
         pid_file = path / "pgdata/postmaster.pid"
         pid_file.write_text(f"{other.pid}\n{path}/pgdata\n1700000000\n5432\n/tmp\n\n\nready\n")
         pid_file.chmod(0o600)
@@ -314,7 +318,6 @@ def test_a_pid_file_whose_pid_is_taken_by_another_process_does_not_matter(tmp_pa
             os.chown(pid_file, NOBODY.pw_uid, NOBODY.pw_gid)
         with EmbeddedServer.start(path, settings=FAST) as server:
             assert value(server.dsn, "SELECT 1") == 1
-        other.kill()
 
 
 def test_a_server_that_someone_else_started_on_the_data_is_left_alone(
@@ -324,7 +327,7 @@ def test_a_server_that_someone_else_started_on_the_data_is_left_alone(
     EmbeddedServer.start(path, bindir=bindir, settings=FAST).stop()
     account = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []} if ROOT else {}
     argv = [bindir / "postgres", "-D", path / "pgdata", "-h", "", "-k", "."]
-    with subprocess.Popen(argv, cwd="/", stderr=subprocess.DEVNULL, **account) as other:
+    with Program(argv, cwd="/", stderr=subprocess.DEVNULL, **account) as other:
         eventually(lambda: embedded._is_ready(path / "pgdata", other.pid), "the server is ready")
         with pytest.raises(EmbeddedServerError, match=rf"process {other.pid}\b.*pg_ctl stop"):
             EmbeddedServer.start(path, bindir=bindir, settings=FAST)

@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
 
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
-from langgraph_pg_snapshot._plans import copy, read, remove, state
+from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, state
 from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans.setup import set_up
 from langgraph_pg_snapshot._plans.store import Store
@@ -124,10 +124,10 @@ class Lister:
         before_id = None
         if before is not None:
             before_id = checkpoint_id_of(configurable_of(before, "before"))
-        self._listing = read.Listing(
+        self._listing = listing.Listing(
             self._target, any_namespace, filter_, before_id, check_limit(limit)
         )
-        self._cursor = read.Cursor()
+        self._cursor = listing.Cursor()
 
     def operation(self) -> Operation:
         """The listing, for errors and logs."""
@@ -135,10 +135,10 @@ class Lister:
         namespace = None if key is None or self._listing.any_namespace else key.checkpoint_ns
         return Operation("list", self._store.queries.label, key and key.thread_id, namespace)
 
-    def next_page(self) -> Call[list[read.Entry]]:
+    def next_page(self) -> Call[list[listing.Entry]]:
         """Read the next page; an empty one ends the listing."""
         return Call(
-            self.operation(), partial(read.list_page, self._store, self._listing, self._cursor)
+            self.operation(), partial(listing.list_page, self._store, self._listing, self._cursor)
         )
 
 
@@ -150,7 +150,7 @@ def get_delta_history(
     names = check_ids("channels", channels, "channel name")
     return Call(
         _operation("get_delta_channel_history", store, target.key),
-        partial(read.get_delta_history, store, target, names),
+        partial(delta.get_delta_history, store, target, names),
     )
 
 

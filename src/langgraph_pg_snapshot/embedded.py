@@ -33,16 +33,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from typing_extensions import Self
 
 from langgraph_pg_snapshot.errors import InvalidArgumentError, StorageError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _LINUX = sys.platform == "linux"
 _PREFIX = "langgraph-pg-"

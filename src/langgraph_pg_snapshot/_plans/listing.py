@@ -1,0 +1,145 @@
+"""Listing checkpoints, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_pg_snapshot._plans.codec import dump_unordered
+from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
+from langgraph_pg_snapshot._plans.read import CheckpointRow, fetch_items, to_tuple
+from langgraph_pg_snapshot._plans.runs import count, union
+from langgraph_pg_snapshot._plans.steps import Plan, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.models import NamespaceKey, Target
+
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What ``list`` was asked for.
+
+    Attributes:
+        target: The thread, and a checkpoint if only that one is wanted; None means every thread.
+        any_namespace: Whether every namespace of the thread is wanted.
+        filter: Metadata that checkpoints must have; None matches a missing key, too.
+        before: Only checkpoints with smaller ids.
+        limit: At most so many; None means all.
+    """
+
+    target: Target | None
+    any_namespace: bool
+    filter: Mapping[str, Any] | None
+    before: str | None
+    limit: int | None
+
+
+@dataclass
+class Cursor:
+    """How far a listing has come, and what it has read on the way.
+
+    Attributes:
+        last: The last checkpoint of the page before.
+        listed: How many checkpoints were handed out.
+        done: Whether the last page was the end.
+        items: Items by namespace, so that a listing of one thread reads each only once.
+    """
+
+    last: CheckpointRow | None = None
+    listed: int = 0
+    done: bool = False
+    items: dict[NamespaceKey, Items] = field(default_factory=dict)
+
+
+class Entry(NamedTuple):
+    """A checkpoint of a page, not yet built: a page of long threads is a lot of objects."""
+
+    build: Callable[[], CheckpointTuple]
+    size: int  # in items
+
+
+def list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry]]:
+    """The next page of a listing, as entries to build one by one; empty at its end.
+
+    Sealed metadata can't be filtered by SQL; then it is filtered here, page by page.
+    """
+    sealed_filter = listing.filter if store.codec.sealing else None
+    remaining = PAGE if listing.limit is None else min(PAGE, listing.limit - cursor.listed)
+    while not cursor.done and remaining > 0:
+        size = PAGE if sealed_filter else remaining
+        which, params = _conditions(store, listing, cursor)
+        rows = yield Stmt(store.queries("list_checkpoints", *which), params | {"limit": size})
+        if listing.target is None:
+            cursor.items.clear()
+        page = yield from _with_items(store, [CheckpointRow(*row) for row in rows], cursor)
+        if page is None:
+            continue  # pruned between two statements: read the page again
+        cursor.done = len(rows) < size
+        cursor.last = CheckpointRow(*rows[-1]) if rows else cursor.last
+        if sealed_filter:
+            page = [entry for entry in page if _matches(entry.build(), sealed_filter)][:remaining]
+        if page:
+            cursor.listed += len(page)
+            return page
+    return []
+
+
+def _with_items(
+    store: Store, rows: Sequence[CheckpointRow], cursor: Cursor
+) -> Plan[list[Entry] | None]:
+    """Read the items of a page; None if some were removed since the page was read."""
+    places = [(NamespaceKey(row.thread_id, row.checkpoint_ns), row) for row in rows]
+    stored = [load_stored(row.channel_values) for row in rows]
+    runs = [runs_in(values.values()) for values in stored]
+    for key in dict.fromkeys(key for key, _ in places):
+        items = cursor.items.setdefault(key, Items(store.codec))
+        wanted = union(
+            run for (k, _), own in zip(places, runs, strict=True) if k == key for run in own
+        )
+        yield from fetch_items(store, key, items, wanted)
+        if items.missing(wanted):
+            cursor.items.clear()
+            return None
+    return [
+        Entry(partial(to_tuple, store, row, values, cursor.items[key]), count(own))
+        for (key, row), values, own in zip(places, stored, runs, strict=True)
+    ]
+
+
+def _conditions(store: Store, listing: Listing, cursor: Cursor) -> tuple[list[str], dict[str, Any]]:
+    which, params = ["which_newest"], dict[str, Any]()
+    if (target := listing.target) is not None:
+        which.append("which_thread")
+        params["thread_id"] = target.key.thread_id
+        if not listing.any_namespace:
+            which.append("which_namespace")
+            params["checkpoint_ns"] = target.key.checkpoint_ns
+        if target.checkpoint_id:
+            which.append("which_checkpoint")
+            params["checkpoint_id"] = target.checkpoint_id
+    if listing.before is not None:
+        which.append("which_before")
+        params["before"] = listing.before
+    if listing.filter and not store.codec.sealing:
+        which.append("which_metadata")
+        wanted = {k: v for k, v in listing.filter.items() if v is not None}
+        params["filter"] = dump_unordered(store.codec, dict(listing.filter))
+        params["contained"] = dump_unordered(store.codec, wanted)
+    if cursor.last is not None:
+        which.append("which_after_cursor")
+        params |= {
+            "last_checkpoint_id": cursor.last.checkpoint_id,
+            "last_thread_id": cursor.last.thread_id,
+            "last_checkpoint_ns": cursor.last.checkpoint_ns,
+        }
+    return which, params
+
+
+def _matches(found: CheckpointTuple, wanted: Mapping[str, Any]) -> bool:
+    metadata = cast("Mapping[str, Any]", found.metadata)
+    return all(metadata.get(key) == value for key, value in wanted.items())

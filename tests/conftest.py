@@ -82,7 +82,8 @@ def any_ready_database(any_server: Server) -> Iterator[str]:
 def _set_up(dsn: str) -> None:
     from langgraph_pg_snapshot import PostgresSnapshotSaver
 
-    PostgresSnapshotSaver(dsn).setup()
+    with PostgresSnapshotSaver(dsn) as saver:
+        saver.setup()
 
 
 @pytest.fixture

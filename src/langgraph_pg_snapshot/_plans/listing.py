@@ -11,10 +11,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_pg_snapshot._plans.codec import dump_unordered
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
-from langgraph_pg_snapshot._plans.read import CheckpointRow, fetch_items, to_tuple
+from langgraph_pg_snapshot._plans.read import TRIES, CheckpointRow, fetch_items, to_tuple
 from langgraph_pg_snapshot._plans.runs import count, union
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import DamagedThreadError
 from langgraph_pg_snapshot.models import NamespaceKey, Target
 
 PAGE = 100
@@ -47,12 +48,14 @@ class Cursor:
         last: The last checkpoint of the page before.
         listed: How many checkpoints were handed out.
         done: Whether the last page was the end.
+        tries: How often the present page was read in vain.
         items: Items by namespace, so that a listing of one thread reads each only once.
     """
 
     last: CheckpointRow | None = None
     listed: int = 0
     done: bool = False
+    tries: int = 0
     items: dict[NamespaceKey, Items] = field(default_factory=dict)
 
 
@@ -77,8 +80,12 @@ def list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry
         if listing.target is None:
             cursor.items.clear()
         page = yield from _with_items(store, [CheckpointRow(*row) for row in rows], cursor)
-        if page is None:
-            continue  # pruned between two statements: read the page again
+        if page is None:  # pruned between two statements: read the page again
+            cursor.tries += 1
+            if cursor.tries == len(TRIES):
+                raise DamagedThreadError
+            continue
+        cursor.tries = 0
         cursor.done = len(rows) < size
         cursor.last = CheckpointRow(*rows[-1]) if rows else cursor.last
         if sealed_filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .codec import register
 from .serializer import SnapshotSerializer
 
-__all__ = ["SnapshotSerializer"]
+__all__ = ["SnapshotSerializer", "register"]

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph_pg_snapshot.errors import DeserializationError, TypeNotAllowedError
+
 from .codec import Refused, Tree, codec_for
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 OnUnknownType = Literal["raise", "fields"]
 
-_module_dict = ModuleType.__dict__["__dict__"].__get__
-_class_dict = type.__dict__["__dict__"].__get__
+_module_dict: Callable[[object], Mapping[str, Any]] = vars(ModuleType)["__dict__"].__get__
+_class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 # Classes that can't be found by their name, as those made in a function: the process that
 # stored their values finds them here for as long as they live.
@@ -75,9 +76,8 @@ def find(name: str) -> type | None:
 
 def _parametrized(origin: type, name: str) -> type | None:
     """Find ``Box[int]`` among the subclasses of ``Box``, where pydantic puts it."""
-    matches = [
-        cls for cls in type.__subclasses__(origin) if f"{cls.__module__}:{cls.__qualname__}" == name
-    ]
+    children: list[type] = type.__subclasses__(origin)
+    matches = [cls for cls in children if f"{cls.__module__}:{cls.__qualname__}" == name]
     return matches[0] if len(matches) == 1 else None
 
 
@@ -124,9 +124,9 @@ class Classes:
         Raises:
             TypeNotAllowedError: there is none of that name, or it may not be built.
         """
-        cls = self.allowed.get(name)
-        if cls is not None:
-            return cls
+        allowed = self.allowed.get(name)
+        if allowed is not None:
+            return allowed
         cls = find(name)
         if cls is None:
             raise TypeNotAllowedError(

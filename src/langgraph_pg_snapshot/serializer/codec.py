@@ -115,17 +115,20 @@ class Record:
         self.build = build
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        """Write the parts of a value."""
         tree: Tree = {"$type": self.tag}
         depth -= 1
-        for name, part in self.parts(value).items():
-            try:
+        name = ""
+        try:
+            for name, part in self.parts(value).items():
                 tree[name] = enc.node(part, depth)
-            except Refused as refused:
-                refused.path.append("" if name == "value" else f".{name}")
-                raise
+        except Refused as refused:
+            refused.path.append("" if name in ("value", "items") else f".{name}")
+            raise
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """Read the parts, and build the value of them."""
         depth -= 1
         return self.build(
             **{name: dec.node(part, depth) for name, part in tree.items() if name != "$type"}
@@ -140,3 +143,32 @@ def add_record(
 ) -> None:
     """Write ``cls`` as ``{"$type": tag, …parts}`` and read it back with ``build(**parts)``."""
     add_codec(cls, Record(tag, parts, build), tag)
+
+
+class _Registered:
+    """A codec of two functions of the application's."""
+
+    def __init__(
+        self, tag: str, to_data: Callable[[Any], Any], from_data: Callable[[Any], Any]
+    ) -> None:
+        self.tag = tag
+        self.to_data = to_data
+        self.from_data = from_data
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        return {"$type": self.tag, "value": enc.node(self.to_data(value), depth - 1)}
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        return self.from_data(dec.node(tree["value"], depth - 1))
+
+
+def register(cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+    """Say how the values of a class are stored, in every serializer of the process.
+
+    Args:
+        cls: exactly this class, not those that derive from it.
+        encode: makes something of a value that can be stored: a dict of its parts, say.
+        decode: makes the value again. It runs on stored data, in strict mode too.
+    """
+    tag = f"{cls.__module__}:{cls.__qualname__}"
+    add_codec(cls, _Registered(tag, encode, decode), tag)

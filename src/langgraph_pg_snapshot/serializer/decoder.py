@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import Classes
 from .codec import DECODERS, Tree
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, reorder, unescape

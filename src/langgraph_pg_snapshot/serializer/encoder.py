@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .codec import ENCODERS, Refused, Tree, too_deep
-from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, escape, is_storable, order_of
+from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, escape, is_storable, known_orders, order_of
 
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
@@ -14,24 +14,26 @@ _MAX_INTEGER: Final = 2**64 - 1
 _MIN_FLOAT: Final = 1e-12
 _MAX_FLOAT: Final = 1e16
 
+_STR_ONLY: Final = frozenset({str})
+
 
 class Encoder:
-    """Settings of one walk.
+    """Settings of one walk, and what it has learned about the shapes of dicts.
 
-    Attributes:
-        plain: types whose values are taken as they are.
-        keep_order: write down the order of keys where ``jsonb`` would change it.
+    Args:
+        careful: look at every str and int. Otherwise those are taken as they are, and whoever
+            writes the tree as text finds out whether it holds something that ``jsonb`` refuses.
+        keep_order: note the order of keys where ``jsonb`` would change it.
     """
 
-    __slots__ = ("keep_order", "plain")
+    __slots__ = ("careful", "keep_order", "plain")
 
     def __init__(self, *, careful: bool, keep_order: bool) -> None:
-        # The bytes of the whole text tell faster than a look at every str whether there is a
-        # NUL, a surrogate or an integer beyond 64 bits, so a first try leaves these unseen.
+        self.careful = careful
+        self.keep_order = keep_order
         self.plain: frozenset[type] = frozenset(
             {bool, type(None)} if careful else {bool, type(None), str, int}
         )
-        self.keep_order = keep_order
 
     def node(self, value: Any, depth: int) -> Any:
         """Write any value in at most ``depth`` levels of JSON.
@@ -88,25 +90,36 @@ def encode_dict(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
     """Write a dict: as an object where its keys allow, as a list of pairs where not."""
     if depth < 1:
         too_deep()
-    order = order_of(tuple(value))
-    if order is False:
+    keys = tuple(value)
+    order = known_orders.get(keys)
+    if order is None:
+        order = order_of(keys)
+    # In a quick walk orjson refuses subclasses of str as keys, which order_of() did not see.
+    if order is None or (enc.careful and not _STR_ONLY.issuperset(map(type, keys))):
         return encode_pairs(enc, value, depth)
     plain = enc.plain
-    if plain.issuperset(map(type, value.values())):
-        out = value.copy()
+    for item in value.values():
+        if type(item) not in plain:
+            out = _encode_members(enc, value, depth - 1)
+            break
     else:
-        depth -= 1
-        out = {}
-        key: Any = None
-        try:
-            for key, item in value.items():
-                cls = type(item)
-                out[key] = item if cls in plain else ENCODERS[cls](enc, item, depth)
-        except Refused as refused:
-            refused.path.append(f"[{key!r}]")
-            raise
-    if order is not True and enc.keep_order:
-        out[ORDER] = order.copy()
+        out = value.copy()
+    if order and enc.keep_order:
+        out[ORDER] = list(order)
+    return out
+
+
+def _encode_members(enc: Encoder, value: dict[str, Any], depth: int) -> Tree:
+    plain = enc.plain
+    out: Tree = {}
+    key = ""
+    try:
+        for key, item in value.items():
+            cls = type(item)
+            out[key] = item if cls in plain else ENCODERS[cls](enc, item, depth)
+    except Refused as refused:
+        refused.path.append(f"[{key!r}]")
+        raise
     return out
 
 

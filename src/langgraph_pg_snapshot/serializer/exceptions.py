@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import check_type, name_of
-from .codec import Codec, Refused, Tree, add_finder
+from .codec import Codec, Refused, Tree
 from .decoder import Decoder
 from .encoder import Encoder
 from .state import ATTRIBUTES, Fields, builtin_base
@@ -29,6 +30,12 @@ class _Exception:
     def __init__(self, cls: type[BaseException]) -> None:
         if hasattr(cls, "__del__"):
             raise Refused("has a finalizer (__del__), which would run on a copy too")
+        self.lost: list[str] = []
+        if not _can_be_made(cls):
+            # An exception of compiled code, as pydantic's, that only that code can make: what
+            # it derives from takes its place.
+            self.lost.append(f"type {name_of(cls)}")
+            cls = next(base for base in cls.__mro__[1:] if _can_be_made(base))
         self.cls = cls
         self.base: Any = builtin_base(cls)
         self.tag = name_of(cls)
@@ -36,31 +43,25 @@ class _Exception:
         self.hidden = [name for base, names in _HIDDEN if issubclass(cls, base) for name in names]
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        lost: list[str] = []
         depth -= 1
-        args = []
+        lost = self.lost.copy()
+        args = [_printed(value)] if lost else []
         for index, item in enumerate(value.args):
-            try:
-                args.append(enc.node(item, depth - 1))
-            except Refused:
+            if _storable(enc, item, depth - 1):
+                args.append(item)
+            else:
+                args.append(_printed(item))
                 lost.append(f"args[{index}]")
-                args.append(enc.node(_printed(item), depth - 1))
         tree: Tree = {
             "$type": self.tag,
             "message": enc.node(_printed(value), depth),
-            "args": args,
+            "args": enc.node(args, depth),
         }
         attributes = {name: getattr(value, name, None) for name in self.hidden}
         attributes = {name: item for name, item in attributes.items() if item is not None}
         attributes.update(value.__dict__)
-        kept = {}
-        for name, item in attributes.items():
-            try:
-                kept[name] = item
-                enc.node(item, depth - 1)
-            except Refused:
-                lost.append(f".{name}")
-                del kept[name]
+        kept = {name: item for name, item in attributes.items() if _storable(enc, item, depth - 1)}
+        lost += [f".{name}" for name in attributes if name not in kept]
         if kept:
             tree[ATTRIBUTES] = enc.node(kept, depth)
         if lost:
@@ -81,21 +82,35 @@ class _Exception:
                 BaseException.__setattr__(made, name, state.pop(name))
         for name in state:
             if name != "__notes__":
-                self.fields._check_attribute(name)
+                self.fields.check_attribute(name)
         BaseException.__getattribute__(made, "__dict__").update(state)
         return made
+
+
+def _can_be_made(cls: type) -> bool:
+    try:
+        make: Any = builtin_base(cls).__new__
+        make(cls)
+    except TypeError as error:
+        return "is not safe" not in str(error)
+    return True
+
+
+def _storable(enc: Encoder, value: object, depth: int) -> bool:
+    try:
+        enc.node(value, depth)
+    except Refused:
+        return False
+    return True
 
 
 def _printed(value: object) -> str:
     try:
         return str(value) if isinstance(value, BaseException) else repr(value)
-    except Exception:
+    except Exception:  # noqa: BLE001  # an exception's own __str__ may fail in any way
         return f"<{type(value).__name__}>"
 
 
 def find_exception(cls: type) -> Codec | None:
     """Find the codec of an exception class."""
     return _Exception(cls) if issubclass(cls, BaseException) else None
-
-
-add_finder(find_exception)

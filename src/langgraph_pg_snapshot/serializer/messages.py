@@ -34,5 +34,6 @@ for _tag, _message in (
 for _dataclass in (Command, Interrupt, Overwrite, TimeoutPolicy):
     add_dataclass(_dataclass, _dataclass.__name__)
 
-for _slotted in (Send, Item, SearchItem):
-    add_slotted(_slotted, _slotted.__name__)
+add_slotted(Send, "Send", timeout=None)
+add_slotted(Item, "Item")
+add_slotted(SearchItem, "SearchItem", score=None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import name_of
-from .codec import Codec, Refused, Tree, add_codec, add_finder
+from .codec import Codec, Tree, add_codec
 from .decoder import Decoder
 from .encoder import Encoder
 from .state import (
@@ -27,14 +27,22 @@ _new = object.__new__
 class ObjectCodec:
     """An object whose state is its ``__dict__`` and its slots."""
 
-    def __init__(self, cls: type, tag: str, defaults: dict[str, Callable[[], Any]]) -> None:
+    def __init__(
+        self,
+        cls: type,
+        tag: str,
+        defaults: Mapping[str, Callable[[], Any]],
+        *,
+        short: bool = False,
+    ) -> None:
         check_rebuildable(cls)
         self.cls = cls
         self.slots = slots_of(cls)
         self.has_dict = cls.__dictoffset__ != 0
-        self.fields = Fields(cls, tag, defaults)
+        self.fields = Fields(cls, tag, defaults, short=short)
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        """Write the state of an instance."""
         if not self.slots:
             return self.fields.encode(enc, value.__dict__, depth)
         state = dict(value.__dict__) if self.has_dict else {}
@@ -45,8 +53,9 @@ class ObjectCodec:
         return self.fields.encode(enc, state, depth)
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """Put the stored state into an instance that no constructor has seen."""
         state = self.fields.decode(dec, tree, depth)
-        made = _new(self.cls)
+        made: Any = _new(self.cls)
         slots = self.slots
         if slots:
             for name in slots.keys() & state.keys():
@@ -65,11 +74,12 @@ def _slot(member: Any, value: Any) -> Any:
         return MISSING
 
 
-def _find_dataclass(cls: type) -> Codec | None:
+def find_dataclass(cls: type) -> Codec | None:
+    """Find the codec of a dataclass."""
     return _dataclass_codec(cls, name_of(cls)) if dataclasses.is_dataclass(cls) else None
 
 
-def _dataclass_codec(cls: Any, tag: str) -> ObjectCodec:
+def _dataclass_codec(cls: Any, tag: str, *, short: bool = False) -> ObjectCodec:
     defaults = {
         field.name: partial(
             default_value,
@@ -78,15 +88,16 @@ def _dataclass_codec(cls: Any, tag: str) -> ObjectCodec:
         )
         for field in dataclasses.fields(cls)
     }
-    return ObjectCodec(cls, tag, defaults)
+    return ObjectCodec(cls, tag, defaults, short=short)
 
 
 def add_dataclass(cls: type, tag: str) -> None:
-    """Store a dataclass under a short tag."""
-    add_codec(cls, _dataclass_codec(cls, tag), tag)
+    """Store a dataclass under a short tag, without its empty fields."""
+    add_codec(cls, _dataclass_codec(cls, tag, short=True), tag)
 
 
-def _find_attrs(cls: type) -> Codec | None:
+def find_attrs(cls: type) -> Codec | None:
+    """Find the codec of an attrs class."""
     attributes = getattr(cls, "__attrs_attrs__", None)
     if attributes is None:
         return None
@@ -104,118 +115,12 @@ def _find_attrs(cls: type) -> Codec | None:
     )
 
 
-def add_slotted(cls: type, tag: str) -> None:
-    """Store a class that keeps all its state in ``__slots__``."""
-    names = [name for base in reversed(cls.__mro__) for name in vars(base).get("__slots__", ())]
-    add_codec(cls, ObjectCodec(cls, tag, {name: lambda: MISSING for name in names}), tag)
-
-
-class _NamedTuple:
-    def __init__(self, cls: type, names: tuple[str, ...]) -> None:
-        check_rebuildable(cls, tuple)
-        self.cls = cls
-        defaults = getattr(cls, "_field_defaults", {})
-        self.fields = Fields(
-            cls,
-            name_of(cls),
-            {name: partial(default_value, defaults.get(name, MISSING), None) for name in names},
-        )
-
-    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        state = dict(zip(self.fields.defaults, value, strict=True))
-        # A subclass without __slots__ can hold more than the tuple does.
-        state.update(getattr(value, "__dict__", {}))
-        return self.fields.encode(enc, state, depth)
-
-    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        state = self.fields.decode(dec, tree, depth)
-        made = tuple.__new__(self.cls, [state.pop(name) for name in self.fields.defaults])
-        if state:
-            object.__getattribute__(made, "__dict__").update(state)
-        return made
-
-
-def _find_namedtuple(cls: type) -> Codec | None:
-    names = getattr(cls, "_fields", None)
-    if not issubclass(cls, tuple) or not isinstance(names, tuple):
-        return None
-    return _NamedTuple(cls, names)
-
-
-class _Enum:
-    """A member, looked up by its value where that is plain, else by its name."""
-
-    def __init__(self, cls: type[enum.Enum]) -> None:
-        self.cls = cls
-        self.tag = name_of(cls)
-
-    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        stored = value._value_
-        if type(stored) in (str, int) and self._by_value(stored) is value:
-            return {"$type": self.tag, "value": enc.node(stored, depth - 1)}
-        if self.cls._member_map_.get(value._name_) is not value:
-            raise Refused(f"is not a member of {self.tag} that can be found again")
-        return {"$type": self.tag, "name": enc.node(value._name_, depth - 1)}
-
-    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        if "name" in tree:
-            found = self.cls._member_map_.get(dec.node(tree["name"], depth - 1))
-        else:
-            found = self._by_value(dec.node(tree["value"], depth - 1))
-        if found is None:
-            stored = tree.get("name", tree.get("value"))
-            raise DeserializationError(f"{self.tag!r} has no member {stored!r}")
-        return found
-
-    def _by_value(self, value: Any) -> Any:
-        found = self.cls._value2member_map_.get(value)
-        if found is None and issubclass(self.cls, enum.Flag) and type(value) is int:
-            return self._combination(value)
-        return found
-
-    def _combination(self, value: int) -> Any:
-        """Make a combination of flags, as long as that is the standard library's work alone."""
-        cls: Any = self.cls
-        if any("_missing_" in vars(base) for base in cls.__mro__ if base.__module__ != "enum"):
-            return None
-        try:
-            return cls._missing_(value)
-        except ValueError:
-            return None
-
-
-def _find_enum(cls: type) -> Codec | None:
-    return _Enum(cls) if issubclass(cls, enum.Enum) else None
-
-
-class _Class:
-    """A class as a value, as an Interrupt's ``response_schema`` may be."""
-
-    _BUILTINS = {
-        cls.__name__: cls for cls in (str, int, float, bool, bytes, list, dict, tuple, set)
-    }
-
-    def encode(self, _enc: Encoder, value: Any, _depth: int) -> Tree:
-        name = value.__name__
-        if self._BUILTINS.get(name) is not value:
-            name = name_of(value)
-            from .codec import codec_for
-
-            codec_for(value)
-        return {"$type": "type", "value": name}
-
-    def decode(self, dec: Decoder, tree: Tree, _depth: int) -> Any:
-        name = tree["value"]
-        return self._BUILTINS.get(name) or dec.classes.get(name)
-
-
-def _find_class(cls: type) -> Codec | None:
-    return _Class() if issubclass(cls, type) else None
-
-
-add_codec(type, _Class(), "type")
-add_finder(_find_enum)
-add_finder(_find_dataclass)
-add_finder(_find_attrs)
-add_finder(_find_namedtuple)
-add_finder(_find_class)
+def add_slotted(cls: type, tag: str, **defaults: Any) -> None:
+    """Store a class that keeps all its state in ``__slots__``, without its empty fields."""
+    codec = ObjectCodec(
+        cls,
+        tag,
+        {name: partial(defaults.get, name, MISSING) for name in reversed(slots_of(cls))},
+        short=True,
+    )
+    add_codec(cls, codec, tag)

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import pydantic
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from langgraph_pg_snapshot.errors import DeserializationError
 from .classes import check_type, name_of
-from .codec import ENCODERS, Codec, Refused, Tree, add_codec, add_finder, add_record
+from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict
 from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
@@ -23,7 +21,6 @@ _PRIVATE: Final = "$private"
 
 _new = object.__new__
 _set = object.__setattr__
-_NO_TYPE: Final = type("_NoType", (), {})
 
 
 class ModelCodec:
@@ -50,53 +47,69 @@ class ModelCodec:
         }
         self.fields = Fields(cls, tag, defaults)
         self.allows_extra = cls.model_config.get("extra") == "allow"
-        self.template: dict[str, Any] = dict.fromkeys(defaults)
-        self.plan: list[tuple[str, Any, type]] = []
+        self.names = tuple(defaults)
+        self.default_values = [default() if short else MISSING for default in defaults.values()]
+        self.default_types = [type(value) for value in self.default_values]
+        self.template: dict[str, Any] = {}
         self.factories: list[tuple[str, Callable[[], Any]]] = []
         required = []
-        for name, default in defaults.items():
-            value = default() if short else MISSING
+        for name, value in zip(self.names, self.default_values, strict=True):
             if value is MISSING:
                 required.append(name)
-                self.plan.append((name, None, _NO_TYPE))
-                continue
-            self.plan.append((name, value, type(value)))
-            if isinstance(value, (list, dict, set)):
+            elif isinstance(value, (list, dict, set)):
                 self.factories.append((name, type(value)))
-            else:
-                self.template[name] = value
+            self.template[name] = value
         self.required = frozenset(required)
+        self.encode = self._compile_encode()
 
-    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        state = value.__dict__
-        fields_set = value.__pydantic_fields_set__
-        extra = value.__pydantic_extra__
-        private = value.__pydantic_private__
-        if len(state) != len(self.plan):
-            return self._encode_odd(enc, value, depth)
-        plain = enc.plain
-        depth -= 1
-        tree: Tree = {"$type": self.tag}
-        for (name, default, default_type), key in zip(self.plan, state):  # noqa: B905  # same length, as checked
-            if name != key:
-                return self._encode_odd(enc, value, depth + 1)
-            item = state[key]
-            cls = type(item)
-            if cls is default_type and item == default:
-                continue
-            if cls in plain:
-                tree[name] = item
+    def _compile_encode(self) -> EncodeFunction:
+        """Write ``encode`` out field by field, as a loop would take twice the time.
+
+        The names of fields stand in the source as literals only.
+        """
+        taken = [f"v{index}" for index in range(len(self.names))]
+        lines = [
+            "def encode(enc, value, depth):",
+            "    state = value.__dict__",
+            "    if depth < 1 or tuple(state) != names:",
+            "        return odd(enc, value, depth)",
+            f"    {', '.join(taken)}, = state.values()" if taken else "    pass",
+            "    plain = enc.plain",
+            "    depth -= 1",
+            f"    tree = {{'$type': {self.tag!r}}}",
+            "    try:",
+        ]
+        for name, item, default in zip(self.names, taken, self.default_values, strict=True):
+            if default is MISSING:
+                condition = "True"
+            elif default is None:
+                condition = f"{item} is not None"
+            elif default:
+                condition = f"type({item}) is not {type(default).__name__} or {item} != {default!r}"
             else:
-                try:
-                    tree[name] = ENCODERS[cls](enc, item, depth)
-                except Refused as refused:
-                    refused.path.append(f".{name}")
-                    raise
-        if extra or private is not None or (extra is None) is self.allows_extra:
-            return self._encode_rest(enc, value, tree, depth)
-        if len(fields_set) != len(tree) - 1 or not tree.keys() >= fields_set:
-            tree[_FIELDS_SET] = _names(enc, state, fields_set)
-        return tree
+                condition = f"type({item}) is not {type(default).__name__} or {item}"
+            lines += [
+                f"        if {condition}:",
+                f"            cls = type({item})",
+                f"            tree[{name!r}] = (",
+                f"                {item} if cls in plain else encoders[cls](enc, {item}, depth)",
+                "            )",
+            ]
+        lines += [
+            "    except Refused:",
+            "        return odd(enc, value, depth + 1)  # which finds the place",
+            "    return rest(enc, value, tree, depth)",
+        ]
+        namespace: dict[str, Any] = {
+            "Refused": Refused,
+            "encoders": ENCODERS,
+            "names": self.names,
+            "odd": self._encode_odd,
+            "rest": self._encode_rest,
+        }
+        exec("\n".join(lines), namespace)  # noqa: S102  # source made above, of literals alone
+        encode: EncodeFunction = namespace["encode"]
+        return encode
 
     def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:
         """Write a model that lacks fields, or has others, or has them in another order."""
@@ -104,7 +117,13 @@ class ModelCodec:
         return self._encode_rest(enc, value, tree, depth - 1)
 
     def _encode_rest(self, enc: Encoder, value: Any, tree: Tree, depth: int) -> Tree:
+        fields_set = value.__pydantic_fields_set__
         extra = value.__pydantic_extra__
+        private = value.__pydantic_private__
+        if not extra and private is None and (extra is None) is not self.allows_extra:
+            if len(fields_set) != len(tree) - 1 or not tree.keys() >= fields_set:
+                tree[_FIELDS_SET] = _names(enc, value.__dict__, fields_set)
+            return tree
         expected = {name for name in tree if name[0] != "$"}.union(extra or ())
         if value.__pydantic_fields_set__ != expected:
             names = [*value.__dict__, *(extra or ())]
@@ -119,6 +138,7 @@ class ModelCodec:
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """Put the stored state into an instance that no constructor has seen."""
         state = self.template.copy()
         node = dec.node
         depth -= 1
@@ -174,25 +194,6 @@ def _names(enc: Encoder, known: Any, names: set[str]) -> Any:
     return enc.node(ordered, 1)
 
 
-def _find_model(cls: type) -> Codec | None:
+def find_model(cls: type) -> Codec | None:
+    """Find the codec of a pydantic model."""
     return ModelCodec(cls, name_of(cls)) if issubclass(cls, BaseModel) else None
-
-
-def _secret(cls: type) -> Callable[[Any], Any]:
-    def build(value: Any) -> Any:
-        made = _new(cls)
-        _set(made, "_secret_value", value)
-        return made
-
-    return build
-
-
-for _cls in (pydantic.SecretStr, pydantic.SecretBytes):
-    add_record(
-        _cls,
-        _cls.__name__,
-        lambda value: {"value": value.get_secret_value()},
-        _secret(_cls),
-    )
-
-add_finder(_find_model)

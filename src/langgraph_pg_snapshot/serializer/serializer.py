@@ -10,14 +10,8 @@ from typing import Any
 import orjson
 
 from langgraph_pg_snapshot.errors import DeserializationError, SerializationError, SnapshotError
-from . import (  # noqa: F401  # each puts its types into the tables
-    exceptions,
-    messages,
-    objects,
-    pydantic_models,
-    types_containers,
-    types_std,
-)
+
+from . import kinds  # noqa: F401  # fills the tables of codecs
 from .classes import Classes, OnUnknownType
 from .codec import Refused
 from .decoder import Decoder
@@ -72,7 +66,7 @@ class SnapshotSerializer:
         if strict is None:
             strict = os.environ.get("LANGGRAPH_STRICT_MSGPACK", "").lower() in ("1", "true", "yes")
         self.max_depth = max_depth
-        self._decoder = Decoder(
+        self.decoder = Decoder(
             Classes(
                 strict=strict,
                 allowed=allowed_types,
@@ -89,7 +83,7 @@ class SnapshotSerializer:
             extra: ``(module, name)`` of each class, as LangGraph collects them from a graph.
         """
         clone = copy.copy(self)
-        clone._decoder = Decoder(self._decoder.classes.widened(extra))
+        clone.decoder = Decoder(self.decoder.classes.widened(extra))
         return clone
 
     def encode(self, value: Any, *, keep_order: bool = True) -> Any:
@@ -112,7 +106,7 @@ class SnapshotSerializer:
             DeserializationError: it is not a tree that :meth:`encode` writes.
         """
         try:
-            return self._decoder.node(tree, self.max_depth)
+            return self.decoder.node(tree, self.max_depth)
         except SnapshotError:
             raise
         except RecursionError as error:

@@ -9,8 +9,9 @@ from types import FunctionType, MemberDescriptorType
 from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import check_type
-from .codec import Refused, Tree
+from .codec import Refused, Tree, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
 
@@ -18,7 +19,12 @@ logger = logging.getLogger(__name__)
 
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made by a class statement
 
-MISSING: Final = object()
+
+class _Missing:
+    """The type of ``MISSING`` alone."""
+
+
+MISSING: Final = _Missing()
 ATTRIBUTES: Final = "$attributes"
 ABSENT: Final = "$absent"
 
@@ -80,21 +86,39 @@ def default_value(default: Any, factory: Any) -> Any:
     return default if type(default) in _SHARED_DEFAULTS else MISSING
 
 
+def _is_same(value: object, default: object) -> bool:
+    return type(value) is type(default) and value == default
+
+
 class Fields:
     """The fields of a class by name, and what stands for one that stored data lacks."""
 
-    def __init__(self, cls: type, tag: str, defaults: Mapping[str, Callable[[], Any]]) -> None:
+    def __init__(
+        self,
+        cls: type,
+        tag: str,
+        defaults: Mapping[str, Callable[[], Any]],
+        *,
+        short: bool = False,
+    ) -> None:
         for name in defaults:
             if not name.isidentifier():
                 raise Refused(f"has a field named {name!r}, which can't be stored")
         self.cls = cls
         self.tag = tag
         self.defaults = defaults
+        # Left out while they are the default: only those of our hosts' own types, whose
+        # defaults are None or empty and stay so.
+        self.left_out = {
+            name: value for name, make in defaults.items() if short and not (value := make())
+        }
         self.caches = caches_of(cls)
         self._dropped: set[str] = set()
 
     def encode(self, enc: Encoder, state: dict[str, Any], depth: int) -> Tree:
         """Write ``state``: the fields as members, other attributes below ``$attributes``."""
+        if depth < 1:
+            too_deep()
         tree: Tree = {"$type": self.tag}
         depth -= 1
         defaults = self.defaults
@@ -103,6 +127,8 @@ class Fields:
         for name, value in state.items():
             if name in defaults:
                 present.append(name)
+                if name in self.left_out and _is_same(value, self.left_out[name]):
+                    continue
                 try:
                     tree[name] = enc.node(value, depth)
                 except Refused as refused:
@@ -138,7 +164,7 @@ class Fields:
         attributes = tree.get(ATTRIBUTES)
         if attributes is not None:
             for name, value in check_type(dec.node(attributes, depth), dict).items():
-                self._check_attribute(name)
+                self.check_attribute(name)
                 state[name] = value
         return state
 
@@ -165,7 +191,7 @@ class Fields:
             self._dropped.add(name)
             logger.warning("The stored %r has a field %r that the class lacks", self.tag, name)
 
-    def _check_attribute(self, name: object) -> None:
+    def check_attribute(self, name: object) -> None:
         """Let no stored attribute stand in for a method."""
         if not isinstance(name, str) or name[:2] == "__":
             raise DeserializationError(f"{name!r} is not an attribute that data may set")

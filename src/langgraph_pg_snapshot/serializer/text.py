@@ -15,15 +15,14 @@ ESCAPED_TEXT_TAG: Final = "str"
 TYPE: Final = "$type"
 ORDER: Final = "$order"
 
-_STR_ONLY: Final = frozenset({str})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff\\\\]")
 _ESCAPE = re.compile(r"\\(?:\\|u([0-9a-f]{4})|)")
-
-# The shapes of dicts repeat: a chat of a thousand messages has some twenty of them. What is
-# known about a shape is kept by its keys, up to a bound on both sizes.
-_MAX_SHAPES = 4096
-_MAX_SHAPE_KEYS = 64
-_shapes: dict[tuple[str, ...], list[str] | bool] = {}
+# The shapes of dicts repeat: a chat of a thousand messages has some twenty of them. A tuple of
+# subclasses of str equals one of plain str, so whoever looks here must rule those out.
+Order = tuple[str, ...] | None
+known_orders: dict[tuple[object, ...], Order] = {}
+_MAX_SHAPES: Final = 4096
+_MAX_SHAPE_KEYS: Final = 64
 
 
 def is_storable(text: str) -> bool:
@@ -40,7 +39,7 @@ def is_storable(text: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Write NUL, surrogates and backslashes as ``\\uXXXX`` and ``\\\\``; all else stays."""
+    r"""Write NUL, surrogates and backslashes as ``\uXXXX`` and ``\\``; all else stays."""
     return _UNSTORABLE.sub(
         lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", text
     )
@@ -61,36 +60,22 @@ def unescape(text: str) -> str:
     return _ESCAPE.sub(character, text)
 
 
-def order_of(keys: tuple[object, ...]) -> list[str] | bool:
+def order_of(keys: tuple[object, ...]) -> Order:
     """Say how a dict with these keys is written.
 
     Returns:
-        True when it is an object as it stands, the list of its keys when it is an object whose
-        order must be written down, False when it can't be an object: a key is not a plain
-        str, starts with ``$``, or holds what ``jsonb`` refuses.
+        None when it can't be an object: a key is not a plain str, starts with ``$``, or holds
+        what ``jsonb`` refuses. Else the keys, if ``jsonb`` would put them in another order, or
+        nothing, if it would not.
     """
-    if not _STR_ONLY.issuperset(map(type, keys)):
-        # Decided before the look-up: a tuple of str subclasses equals one of plain str.
-        return False
-    shape = _shapes.get(keys)  # type: ignore[arg-type]  # all are str, as checked above
-    if shape is None:
-        shape = _learn(keys)  # type: ignore[arg-type]  # as above
-    return shape
-
-
-def _learn(keys: tuple[str, ...]) -> list[str] | bool:
-    shape: list[str] | bool
-    if any(key.startswith("$") or not is_storable(key) for key in keys):
-        shape = False
-    else:
-        shape = list(keys)
-        if sorted(shape, key=_jsonb_rank) == shape:
-            shape = True
+    if not all(type(key) is str and key[:1] != "$" and is_storable(key) for key in keys):
+        return None
+    order: Order = keys if sorted(keys, key=_jsonb_rank) != list(keys) else ()  # type: ignore[arg-type,assignment]  # all are str, as checked above
     if len(keys) <= _MAX_SHAPE_KEYS:
-        if len(_shapes) >= _MAX_SHAPES:
-            _shapes.clear()
-        _shapes[keys] = shape
-    return shape
+        if len(known_orders) >= _MAX_SHAPES:
+            known_orders.clear()
+        known_orders[keys] = order
+    return order
 
 
 def _jsonb_rank(key: str) -> tuple[int, bytes]:

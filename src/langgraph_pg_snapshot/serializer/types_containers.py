@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import check_type
 from .codec import Refused, Tree, add_codec, add_record
 from .decoder import Decoder

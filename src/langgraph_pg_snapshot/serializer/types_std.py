@@ -16,9 +16,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from langgraph_pg_snapshot.errors import DeserializationError
+
 from .classes import check_type
-from .codec import ENCODERS, Refused, add_record
-from .encoder import Encoder
+from .codec import Refused, add_record
 
 _PATTERN_FLAGS: Final = int(
     re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE
@@ -75,7 +75,7 @@ def _memoryview_parts(value: memoryview) -> dict[str, Any]:
     return {
         "value": to_base64(value.tobytes()),
         "format": value.format,
-        "shape": list(value.shape),
+        "shape": list(value.shape or ()),
         "readonly": value.readonly,
     }
 
@@ -100,6 +100,15 @@ add_record(memoryview, "memoryview", _memoryview_parts, _memoryview)
 
 # --- numbers and ranges
 
+
+def _range(start: int, stop: int, step: int) -> range:
+    return range(start, stop, step)
+
+
+def _slice(start: Any, stop: Any, step: Any) -> slice:
+    return slice(start, stop, step)
+
+
 add_record(
     complex,
     "complex",
@@ -118,13 +127,13 @@ add_record(
     range,
     "range",
     lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
-    lambda start, stop, step: range(start, stop, step),
+    _range,
 )
 add_record(
     slice,
     "slice",
     lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
-    lambda start, stop, step: slice(start, stop, step),
+    _slice,
 )
 add_record(types.EllipsisType, "Ellipsis", lambda _: {}, lambda: ...)
 
@@ -148,6 +157,10 @@ def _is_plain_offset(zone: object) -> bool:
         return False
     offset = zone.utcoffset(None)
     return repr(zone) == repr(timezone(offset))
+
+
+def _date(value: str) -> date:
+    return date.fromisoformat(value)
 
 
 def _datetime(value: str, tz: Any = None, fold: int = 0) -> datetime:
@@ -174,7 +187,12 @@ def _zone_info_parts(value: ZoneInfo) -> dict[str, Any]:
 
 add_record(datetime, "datetime", lambda value: _zone_parts(value, value.isoformat()), _datetime)
 add_record(time, "time", lambda value: _zone_parts(value, value.isoformat()), _time)
-add_record(date, "date", lambda value: {"value": value.isoformat()}, lambda value: date.fromisoformat(value))
+add_record(
+    date,
+    "date",
+    lambda value: {"value": value.isoformat()},
+    _date,
+)
 add_record(
     timedelta,
     "timedelta",
@@ -183,7 +201,7 @@ add_record(
         "seconds": value.seconds,
         "microseconds": value.microseconds,
     },
-    lambda days, seconds, microseconds: timedelta(days, seconds, microseconds),
+    timedelta,
 )
 add_record(
     timezone,

@@ -1,0 +1,113 @@
+"""NumPy arrays and scalars, in processes that have imported NumPy."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from langgraph_pg_snapshot.errors import DeserializationError
+
+from .classes import check_type
+from .codec import DECODERS, Codec, Refused, Tree
+from .decoder import Decoder
+from .encoder import Encoder
+from .types_std import from_base64, to_base64
+
+_NUMBERS: Final = "biuf"
+_MAX_LISTED: Final = 8  # bytes of a number that Python's own int, float or bool holds exactly
+
+
+def library(name: str) -> Any:
+    """Hand out an optional library, if the process has imported it.
+
+    Raises:
+        DeserializationError: it has not.
+    """
+    module = sys.modules.get(name)
+    if module is None:
+        raise DeserializationError(f"{name} is not in this process: import it before loading")
+    return module
+
+
+class _Array:
+    """An array: its bytes; the elements one by one if they are Python objects."""
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        dtype = value.dtype
+        tree: Tree = {
+            "$type": "ndarray",
+            "dtype": enc.node(_describe(dtype), depth - 1),
+            "shape": list(value.shape),
+        }
+        if value.flags.f_contiguous and not value.flags.c_contiguous:
+            tree["order"] = "F"
+        if dtype.hasobject:
+            tree["items"] = enc.node(value.ravel(order="K").tolist(), depth - 1)
+        else:
+            tree["data"] = to_base64(value.tobytes(order="A"))
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        numpy = library("numpy")
+        dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
+        shape = tuple(check_type(size, int) for size in tree["shape"])
+        order = "F" if tree.get("order") == "F" else "C"
+        if dtype.hasobject:
+            items = check_type(dec.node(tree["items"], depth - 1), list)
+            flat = numpy.empty(len(items), dtype)
+            for index, item in enumerate(items):
+                flat[index] = item
+        else:
+            flat = numpy.frombuffer(bytearray(from_base64(tree["data"])), dtype)
+        return flat.reshape(shape, order=order)
+
+
+class _Scalar:
+    """A number with its dtype; other scalars as an array without dimensions."""
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        dtype = value.dtype
+        tree: Tree = {"$type": "numpy", "dtype": enc.node(_describe(dtype), depth - 1)}
+        if dtype.kind in _NUMBERS and dtype.itemsize <= _MAX_LISTED:
+            tree["value"] = enc.node(value.item(), depth - 1)
+        else:
+            tree["data"] = to_base64(value.tobytes())
+        return tree
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        numpy = library("numpy")
+        dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
+        if "value" in tree:
+            value = dec.node(tree["value"], depth - 1)
+            if type(value) not in (bool, int, float):
+                raise DeserializationError("a stored NumPy scalar is not a number")
+            return dtype.type(value) if dtype.isnative else numpy.array(value, dtype)[()]
+        return numpy.frombuffer(from_base64(tree["data"]), dtype)[0]
+
+
+def _describe(dtype: Any) -> Any:
+    if dtype.names is None:
+        return dtype.str
+    if dtype.hasobject or dtype != type(dtype)(dtype.descr):
+        raise Refused("can't be stored: its dtype can't be described")
+    return dtype.descr
+
+
+def _dtype(numpy: Any, description: Any) -> Any:
+    if type(description) not in (str, list):
+        raise DeserializationError("a stored dtype is neither a name nor a list of fields")
+    return numpy.dtype(description)
+
+
+def find_numpy(cls: type) -> Codec | None:
+    """Find the codec of a NumPy class."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if cls is numpy.ndarray:
+        return _Array()
+    return _Scalar() if issubclass(cls, numpy.generic) else None
+
+
+DECODERS["ndarray"] = _Array().decode
+DECODERS["numpy"] = _Scalar().decode

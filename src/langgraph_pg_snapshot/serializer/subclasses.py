@@ -1,0 +1,84 @@
+"""Subclasses of the built-in types of data, kept as what they are: content and attributes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from langgraph_pg_snapshot.errors import DeserializationError
+
+from .classes import check_type, name_of
+from .codec import ENCODERS, Codec, Refused, Tree
+from .decoder import Decoder
+from .encoder import Encoder
+from .state import ATTRIBUTES, Fields, builtin_base, check_rebuildable, slots_of
+
+_BASES: Final[frozenset[type]] = frozenset(
+    {str, int, float, bytes, list, tuple, dict, set, frozenset}
+)
+_FILLED_LATER: Final[dict[type, Any]] = {list: list.extend, dict: dict.update, set: set.update}
+_VALUE: Final = "value"
+
+
+class _Subclass:
+    """An instance of a subclass: its content, read and made by the methods of its base alone."""
+
+    def __init__(self, cls: type, base: type) -> None:
+        check_rebuildable(cls, base)
+        if slots_of(cls):
+            raise Refused(f"is a {base.__name__} with __slots__ of its own")
+        self.cls = cls
+        self.base: Any = base
+        self.tag = name_of(cls)
+        self.fields = Fields(cls, self.tag, {})
+
+    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        depth -= 1
+        plain = self._plain(value)
+        tree: Tree = {"$type": self.tag}
+        try:
+            tree[_VALUE] = ENCODERS[self.base](enc, plain, depth)
+            attributes = getattr(value, "__dict__", None)
+            if attributes:
+                tree[ATTRIBUTES] = ENCODERS[dict](enc, attributes, depth)
+        except Refused as refused:
+            if _VALUE in tree:
+                refused.path.append(".__dict__")
+            raise
+        return tree
+
+    def _plain(self, value: Any) -> Any:
+        base = self.base
+        if base is dict:
+            return dict(dict.items(value))
+        if base is str:
+            return str.__str__(value)
+        if base is bytes:
+            return bytes.__getitem__(value, slice(None))
+        if base in (int, float):
+            return base.__pos__(value)
+        return base(base.__iter__(value))
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        depth -= 1
+        content = check_type(dec.node(tree[_VALUE], depth), self.base)
+        fill = _FILLED_LATER.get(self.base)
+        if fill is None:
+            made = self.base.__new__(self.cls, content)
+        else:
+            made = self.base.__new__(self.cls)
+            fill(made, content)
+        attributes = tree.get(ATTRIBUTES)
+        if attributes is not None:
+            state = check_type(dec.node(attributes, depth), dict)
+            for name in state:
+                self.fields.check_attribute(name)
+            if not hasattr(self.cls, "__dict__"):
+                raise DeserializationError(f"{self.tag!r} has no place for attributes")
+            object.__getattribute__(made, "__dict__").update(state)
+        return made
+
+
+def find_subclass(cls: type) -> Codec | None:
+    """Find the codec of a subclass of a built-in type of data."""
+    base = builtin_base(cls)
+    return _Subclass(cls, base) if base in _BASES and cls is not base else None

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from typing_extensions import Self
 
@@ -151,11 +152,17 @@ class SaverBase(BaseCheckpointSaver[str]):
         await self.aclose()
 
     def close(self) -> None:
-        """Close what the saver opened itself; pools and connections passed in stay open."""
+        """Close what the saver opened itself; pools and connections passed in stay open.
+
+        A saver that is used again after this opens anew.
+        """
         self._backend.close()
 
     async def aclose(self) -> None:
-        """Close what the saver opened itself; pools and connections passed in stay open."""
+        """Close what the saver opened itself; pools and connections passed in stay open.
+
+        A saver that is used again after this opens anew.
+        """
         await self._backend.aclose()
 
     def setup(self) -> None:
@@ -197,8 +204,12 @@ class SaverBase(BaseCheckpointSaver[str]):
         LangGraph calls it with the types of a graph's schema when
         ``LANGGRAPH_STRICT_MSGPACK`` is set.
         """
-        if isinstance(self.serde, SnapshotSerializer):
-            return self._with_serde(self.serde.with_allowlist(extra_allowlist))
+        serde = self.serde
+        if isinstance(serde, SnapshotSerializer):
+            return self._with_serde(serde.with_allowlist(extra_allowlist))
+        if type(serde) is EncryptedSerializer and isinstance(serde.serde, SnapshotSerializer):
+            inner = serde.serde.with_allowlist(extra_allowlist)
+            return self._with_serde(EncryptedSerializer(serde.cipher, inner))
         return cast("Self", super().with_allowlist(extra_allowlist))
 
     def _with_serde(self, serde: SerializerProtocol) -> Self:

@@ -238,7 +238,7 @@ class Items:
             DamagedThreadError: An item that it is made of was not read.
         """
         if not isinstance(stored, Reference):
-            return self.codec.snapshot.decode(stored)
+            return self.codec.load_json(stored)
         try:
             if stored.kind == "$item":
                 return self._build(stored.runs[0][0])
@@ -250,7 +250,7 @@ class Items:
     def _build(self, number: int) -> Any:
         tree = self.trees[number]
         if not isinstance(tree, Blob):
-            return self.codec.snapshot.decode(tree)
+            return self.codec.load_json(tree)
         value, digest = self.codec.load_blob(tree)
         if digest is not None:
             self.digests[number] = digest

@@ -174,7 +174,7 @@ def load_writes(
     for task_id, channel, tree, blob_type in orjson.loads(text or "[]"):
         with about(f"write to channel {channel!r}"):
             value = (
-                store.codec.snapshot.decode(tree)
+                store.codec.load_json(tree)
                 if blob_type is None
                 else store.codec.load_blob(Blob(blob_type, next(remaining)))[0]
             )

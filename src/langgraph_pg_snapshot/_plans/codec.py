@@ -233,11 +233,24 @@ def _storable(codec: Codec, value: Any) -> Any:
     return value
 
 
+def _sealable(codec: Codec, value: Any) -> Any:
+    try:
+        codec.piece(value)
+    except SerializationError:
+        return repr(value)
+    return value
+
+
 def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob | None:
     """What may not stand readable in a checkpoint's row, serialized; None if there is nothing."""
     if not metadata and not header:
         return None
-    columns = codec.columns(codec.piece({"metadata": metadata, "header": header}))
+    try:
+        piece = codec.piece({"metadata": metadata, "header": header})
+    except SerializationError:
+        metadata = {k: _sealable(codec, v) for k, v in metadata.items()}
+        piece = codec.piece({"metadata": metadata, "header": header})
+    columns = codec.columns(piece)
     return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))
 
 

@@ -122,7 +122,11 @@ async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -
 
 async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> list[Row]:
     async with psycopg.AsyncCursor(conn, row_factory=tuple_row) as cursor:
-        await cursor.execute(stmt.query, stmt.params, binary=stmt.params is not None)
+        # Without parameters it may be a script, which can't be prepared nor have binary results.
+        single = stmt.params is not None
+        await cursor.execute(
+            stmt.query, stmt.params, prepare=None if single else False, binary=single
+        )
         rows = await cursor.fetchall() if cursor.description else []
         trace.statement(cursor.rowcount)
         return rows

@@ -51,6 +51,8 @@ class PoolSettings:
             "kwargs": {
                 # single statements need no transaction block: one round trip instead of three
                 "autocommit": True,
+                # every statement comes again and again: planned once, at its first use
+                "prepare_threshold": 0,
                 "fallback_application_name": "langgraph-pg-snapshot",
                 **self.kwargs,
             },

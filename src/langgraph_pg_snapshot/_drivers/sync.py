@@ -89,7 +89,9 @@ def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
 def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> list[Row]:
     # Not conn.cursor(): the application may have chosen another row or cursor factory.
     with psycopg.Cursor(conn, row_factory=tuple_row) as cursor:
-        cursor.execute(stmt.query, stmt.params, binary=stmt.params is not None)
+        # Without parameters it may be a script, which can't be prepared nor have binary results.
+        single = stmt.params is not None
+        cursor.execute(stmt.query, stmt.params, prepare=None if single else False, binary=single)
         rows = cursor.fetchall() if cursor.description else []
         trace.statement(cursor.rowcount)
         return rows

@@ -39,12 +39,13 @@ class _Array:
             "dtype": enc.node(_describe(dtype), depth - 1),
             "shape": list(value.shape),
         }
-        if value.flags.f_contiguous and not value.flags.c_contiguous:
-            tree["order"] = "F"
+        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        if order == "F":
+            tree["order"] = order
         if dtype.hasobject:
-            tree["items"] = enc.node(value.ravel(order="K").tolist(), depth - 1)
+            tree["items"] = enc.node(value.ravel(order=order).tolist(), depth - 1)
         else:
-            tree["data"] = to_base64(value.tobytes(order="A"))
+            tree["data"] = to_base64(value.tobytes(order=order))
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
@@ -88,7 +89,7 @@ class _Scalar:
 def _describe(dtype: Any) -> Any:
     if dtype.names is None:
         return dtype.str
-    if dtype.hasobject or dtype != type(dtype)(dtype.descr):
+    if dtype.hasobject or dtype != library("numpy").dtype(dtype.descr):
         raise Refused("can't be stored: its dtype can't be described")
     return dtype.descr
 

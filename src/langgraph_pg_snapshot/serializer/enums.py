@@ -56,13 +56,13 @@ class _Enum:
         self.tag = name_of(cls)
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        stored = value._value_
+        stored, name = value._value_, value._name_
         if type(stored) in (str, int) and self._by_value(stored) is value:
             return {"$type": self.tag, "value": enc.node(stored, depth - 1)}
-        member: object = self.cls._member_map_.get(value._name_)
+        member: object = self.cls._member_map_.get(name)
         if member is not value:
             raise Refused(f"is not a member of {self.tag} that can be found again")
-        return {"$type": self.tag, "name": enc.node(value._name_, depth - 1)}
+        return {"$type": self.tag, "name": enc.node(name, depth - 1)}
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         if "name" in tree:

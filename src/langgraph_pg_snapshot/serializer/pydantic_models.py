@@ -20,7 +20,11 @@ _EXTRA: Final = "$extra"
 _PRIVATE: Final = "$private"
 
 _new = object.__new__
-_set = object.__setattr__
+# The slots themselves: RootModel hides two of them behind class attributes.
+_set_dict = vars(BaseModel)["__dict__"].__set__
+_set_fields_set = vars(BaseModel)["__pydantic_fields_set__"].__set__
+_set_extra = vars(BaseModel)["__pydantic_extra__"].__set__
+_set_private = vars(BaseModel)["__pydantic_private__"].__set__
 
 
 class ModelCodec:
@@ -172,10 +176,10 @@ class ModelCodec:
 
     def _build(self, state: Any, fields_set: set[str], extra: Any, private: Any) -> Any:
         made = _new(self.cls)
-        _set(made, "__dict__", state)
-        _set(made, "__pydantic_fields_set__", fields_set)
-        _set(made, "__pydantic_extra__", extra)
-        _set(made, "__pydantic_private__", private)
+        _set_dict(made, state)
+        _set_fields_set(made, fields_set)
+        _set_extra(made, extra)
+        _set_private(made, private)
         return made
 
 

@@ -1,0 +1,165 @@
+"""Equality as a user means it by "what I saved came back": values, types, order, NaN."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict, deque
+from datetime import datetime, time
+
+from pydantic import BaseModel
+
+
+def assert_same(got, want, path="value"):
+    """Fail, naming the place, unless both are of the same types and equal all the way down."""
+    assert type(got) is type(want), f"{path}: {type(got)} is not {type(want)}"
+    if _module(want).startswith(("numpy", "pandas")):
+        _library(got, want, path)
+        return
+    check = next((check for kind, check in _CHECKS if isinstance(want, kind)), None)
+    if check is not None:
+        check(got, want, path)
+    else:
+        _state(got, want, path)
+    if hasattr(want, "__dict__") and not isinstance(want, type):
+        _mapping(dict(vars(got)), dict(vars(want)), f"{path}.__dict__")
+
+
+def _library(got, want, path):
+    if _module(want).startswith("pandas"):
+        from pandas import testing
+
+        kind = type(want).__name__
+        name = "index" if kind.endswith("Index") else kind.removeprefix("Data").lower()
+        getattr(testing, f"assert_{name}_equal")(got, want, check_exact=True)
+        return
+    assert got.dtype == want.dtype, f"{path}: {got.dtype} is not {want.dtype}"
+    assert got.shape == want.shape, f"{path}: shape"
+    assert got.flags.f_contiguous >= want.flags.f_contiguous, f"{path}: order"
+    if want.dtype.hasobject:
+        assert_same(got.tolist(), want.tolist(), path)
+    else:
+        assert got.tobytes() == want.tobytes(), f"{path}: {got!r} != {want!r}"
+    if want.shape:
+        assert got.flags.writeable, f"{path}: is read-only"
+
+
+def _module(value):
+    return type(value).__module__
+
+
+def _float(got, want, path):
+    if math.isnan(want):
+        assert math.isnan(got), f"{path}: {got!r} is not NaN"
+        return
+    assert got == want, f"{path}: {got!r} != {want!r}"
+    assert math.copysign(1, got) == math.copysign(1, want), f"{path}: the sign of zero"
+
+
+def _sequence(got, want, path):
+    assert len(got) == len(want), f"{path}: {len(got)} elements, not {len(want)}"
+    for index, (one, other) in enumerate(zip(got, want, strict=True)):
+        assert_same(one, other, f"{path}[{index}]")
+    if isinstance(want, deque):
+        assert got.maxlen == want.maxlen, f"{path}: maxlen"
+
+
+def _mapping(got, want, path):
+    _sequence(list(got), list(want), f"{path}.keys()")
+    for key, other in want.items():
+        assert_same(got[key] if key in got else _by_order(got, want, key), other, f"{path}[{key!r}]")
+    if isinstance(want, defaultdict):
+        assert got.default_factory is want.default_factory, f"{path}: default_factory"
+
+
+def _by_order(got, want, key):
+    """Find the value of a key that doesn't equal itself, as NaN, by its place."""
+    return list(got.values())[[id(k) for k in want].index(id(key))]
+
+
+def _set(got, want, path):
+    assert len(got) == len(want), f"{path}: size"
+    rest = list(got)
+    for element in want:
+        match = next((one for one in rest if _is_same(one, element)), None)
+        assert match is not None or element is None, f"{path}: {element!r} is missing"
+        rest.remove(match)
+
+
+def _is_same(got, want):
+    try:
+        assert_same(got, want)
+    except AssertionError:
+        return False
+    return True
+
+
+def _moment(got, want, path):
+    assert got.replace(tzinfo=None) == want.replace(tzinfo=None), f"{path}: {got!r} != {want!r}"
+    assert got.fold == want.fold, f"{path}: fold"
+    assert repr(got.tzinfo) == repr(want.tzinfo), f"{path}: {got.tzinfo!r} != {want.tzinfo!r}"
+    assert type(got.tzinfo) is type(want.tzinfo), f"{path}: tzinfo"
+
+
+def _model(got, want, path):
+    for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
+        assert_same(getattr(got, name), getattr(want, name), f"{path}.{name}")
+
+
+def _exception(got, want, path):
+    assert_same(got.args, want.args, f"{path}.args")
+    assert str(got) == str(want), f"{path}: message"
+
+
+def _view(got, want, path):
+    assert (got.format, got.shape, got.readonly) == (want.format, want.shape, want.readonly), path
+    assert got.tobytes() == want.tobytes(), path
+
+
+def _state(got, want, path):
+    """Compare what has no content of its own by its slots, else by ``==``."""
+    names = [
+        name
+        for base in type(want).__mro__
+        for name in _slots(base)
+        if name not in ("__dict__", "__weakref__")
+    ]
+    if names:
+        for name in names:
+            assert_same(getattr(got, name, None), getattr(want, name, None), f"{path}.{name}")
+    elif dataclasses.is_dataclass(want) or hasattr(want, "__dict__"):
+        pass  # compared by __dict__
+    else:
+        assert got == want, f"{path}: {got!r} != {want!r}"
+
+
+def _slots(base):
+    if base.__module__ in _OPAQUE:
+        return ()
+    slots = vars(base).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else slots
+
+
+_OPAQUE = {"uuid", "fractions", "decimal", "_decimal", "pathlib", "pathlib._local", "ipaddress"}
+
+_CHECKS = [
+    (bool, lambda got, want, path: _equal(got, want, path)),
+    (float, _float),
+    ((int, str, bytes, bytearray), lambda got, want, path: _equal(got, want, path)),
+    (dict, _mapping),
+    ((list, tuple, deque), _sequence),
+    ((set, frozenset), _set),
+    ((datetime, time), _moment),
+    (memoryview, _view),
+    (BaseModel, _model),
+    (BaseException, _exception),
+    (type, lambda got, want, path: _identical(got, want, path)),
+]
+
+
+def _equal(got, want, path):
+    assert got == want, f"{path}: {got!r} != {want!r}"
+
+
+def _identical(got, want, path):
+    assert got is want, f"{path}: another class"

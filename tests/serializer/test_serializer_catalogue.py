@@ -1,0 +1,71 @@
+"""Every kind of value comes back as it was: alone, nested, and through a real column."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from langgraph.types import Command, Interrupt, Overwrite, Send
+
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from serializer_catalogue import CASES
+from serializer_sameness import assert_same
+
+NESTS = {
+    "list": lambda value: [[value], value],
+    "tuple": lambda value: (value, (1, value)),
+    "dict": lambda value: {"b": value, "a": {"deep": [value]}, 1: value},
+    "send": lambda value: Send("node", {"state": value}),
+    "interrupt": lambda value: Interrupt(value=value, id="i"),
+    "command": lambda value: Command(resume=value, update={"a": value}),
+    "overwrite": lambda value: Overwrite(value),
+}
+
+cases = pytest.mark.parametrize("make", CASES.values(), ids=CASES.keys())
+
+
+@pytest.fixture
+def serializer():
+    return SnapshotSerializer()
+
+
+@cases
+def test_comes_back(serializer, make):
+    value = make()
+    data = serializer.dumps(value)
+    assert_same(serializer.loads(data), make())
+    assert_same(value, make())  # saving changed nothing
+
+
+@cases
+def test_comes_back_from_a_tree(serializer, make):
+    tree = serializer.encode(make())
+    before = orjson.dumps(tree)
+    first, second = serializer.decode(tree), serializer.decode(tree)
+    assert_same(first, make())
+    assert_same(second, make())
+    assert orjson.dumps(tree) == before
+    assert orjson.loads(before) == tree
+
+
+@cases
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS.keys())
+def test_comes_back_nested(serializer, make, nest):
+    assert_same(serializer.loads(serializer.dumps(nest(make()))), nest(make()))
+
+
+@cases
+def test_text_and_tree_agree(serializer, make):
+    assert orjson.loads(serializer.dumps(make())) == serializer.encode(make())
+    assert serializer.dumps(make()) == serializer.dumps(make())
+
+
+def test_all_come_back_through_jsonb(serializer, jsonb_roundtrip):
+    for name, make in CASES.items():
+        printed = jsonb_roundtrip(serializer.dumps(make()))
+        assert_same(serializer.loads(printed), make(), name)
+
+
+def test_typed_protocol(serializer):
+    kind, data = serializer.dumps_typed({"b": (1,), "a": None})
+    assert kind == "snapshot"
+    assert_same(serializer.loads_typed((kind, data)), {"b": (1,), "a": None})

@@ -16,7 +16,7 @@ from langgraph_pg_snapshot.errors import (
     TypeNotAllowedError,
     WrongColorError,
 )
-from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
@@ -37,5 +37,6 @@ __all__ = [
     "StorageError",
     "ThreadInfo",
     "TypeNotAllowedError",
+    "UnloadableValue",
     "WrongColorError",
 ]

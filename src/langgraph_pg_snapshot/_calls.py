@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import (
 
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans import check as checking
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, state
 from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans.setup import set_up
@@ -27,6 +28,7 @@ from langgraph_pg_snapshot.models import (
     NamespaceKey,
     Target,
     ThreadInfo,
+    UnloadableValue,
     check_id,
     checkpoint_id_of,
     configurable_of,
@@ -225,6 +227,15 @@ def list_threads(
     return Call(
         Operation("list_threads", store.queries.label),
         partial(state.list_threads, store, limit, before),
+    )
+
+
+def check_thread(store: Store, thread_id: str) -> Call[list[UnloadableValue]]:
+    """Try to load all of a thread."""
+    check_id("thread_id", thread_id)
+    return Call(
+        Operation("check", store.queries.label, thread_id),
+        partial(checking.check_thread, store, thread_id),
     )
 
 

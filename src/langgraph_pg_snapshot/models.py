@@ -35,6 +35,24 @@ class ThreadInfo(NamedTuple):
     updated_at: datetime
 
 
+class UnloadableValue(NamedTuple):
+    """A stored value that can't be loaded.
+
+    Attributes:
+        checkpoint_ns: The namespace of its checkpoint.
+        checkpoint_id: Its checkpoint.
+        kind: "value" of a channel, or a pending "write" to one.
+        channel: The channel.
+        reason: What loading it says.
+    """
+
+    checkpoint_ns: str
+    checkpoint_id: str
+    kind: str
+    channel: str
+    reason: str
+
+
 class NamespaceKey(NamedTuple):
     """A thread's namespace: the unit that has a log of its own."""
 

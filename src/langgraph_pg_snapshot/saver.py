@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
 from langgraph_pg_snapshot import _calls as calls
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._plans.listing import Entry
-from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
 
 # A checkpoint with more items than this is built off the event loop's thread when it is listed.
 HEAVY_ITEMS = 200
@@ -290,6 +290,22 @@ class PostgresSnapshotSaver(SaverBase):
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Like `prune`."""
         await self._arun(calls.prune(self._plan_store, thread_ids, strategy))
+
+    def check(self, thread_id: str) -> Sequence[UnloadableValue]:
+        """Try to load every value of a thread's history, as after a class was renamed or removed.
+
+        Returns:
+            What can't be loaded, and why; empty if all can, and for a thread that does not exist.
+
+        Raises:
+            InvalidArgumentError: The id is not usable.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.check_thread(self._plan_store, thread_id))
+
+    async def acheck(self, thread_id: str) -> Sequence[UnloadableValue]:
+        """Like `check`."""
+        return await self._arun(calls.check_thread(self._plan_store, thread_id))
 
     # -- the thread-keyed face ----------------------------------------------------------------
 

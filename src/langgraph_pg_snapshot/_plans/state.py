@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any
 
+import orjson
 from langgraph.checkpoint.base.id import uuid6
 
 from langgraph_pg_snapshot._plans.put import NewCheckpoint, put_checkpoint
-from langgraph_pg_snapshot._plans.read import get_checkpoint
+from langgraph_pg_snapshot._plans.read import CheckpointRow, get_checkpoint
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
@@ -46,32 +47,27 @@ def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[s
     does not name have no value any more, and no task is left to run.
     """
     key = NamespaceKey(thread_id, "")
-    head = yield from get_checkpoint(store, Target(key, None))
-    versions: dict[str, Any] = {}
-    seen: dict[str, Any] = {}
-    step = -1
-    if head is not None:
-        versions = {**head.checkpoint["channel_versions"]}
-        seen = head.checkpoint["versions_seen"]
-        step = cast("Mapping[str, Any]", head.metadata).get("step", -1)
+    head_id, header, metadata = yield from _read_head(store, key)
+    versions: dict[str, Any] = header["channel_versions"]
+    step: int = metadata.get("step", -1)
     # Every channel gets a new version: those that the state does not name have no value at theirs.
     newest = max(versions.values(), key=str, default=None)
     changed = {channel: next_version(newest) for channel in (*versions, *state)}
     # uuid6 ids grow with time; one that another machine's clock made may lie ahead of ours
     checkpoint_id = str(uuid6(clock_seq=step + 1))
-    if head is not None and checkpoint_id <= head.checkpoint["id"]:
-        checkpoint_id = _id_after(head.checkpoint["id"])
+    if head_id is not None and checkpoint_id <= head_id:
+        checkpoint_id = _id_after(head_id)
     yield from put_checkpoint(
         store,
         NewCheckpoint(
-            Target(key, head.checkpoint["id"] if head is not None else None),
+            Target(key, head_id),
             {
                 "v": CHECKPOINT_FORMAT,
                 "id": checkpoint_id,
                 "ts": datetime.now(timezone.utc).isoformat(),
                 "channel_values": dict(state),
                 "channel_versions": changed,
-                "versions_seen": seen,
+                "versions_seen": header["versions_seen"],
                 "updated_channels": sorted(state),
             },
             {"source": "update", "step": step + 1, "parents": {}},
@@ -79,6 +75,21 @@ def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[s
         ),
     )
     return checkpoint_id
+
+
+def _read_head(
+    store: Store, key: NamespaceKey
+) -> Plan[tuple[str | None, dict[str, Any], dict[str, Any]]]:
+    """Id, header and metadata of the newest checkpoint; its values need not even be loadable."""
+    rows = yield Stmt(
+        store.queries("list_checkpoints", "which_thread", "which_namespace"),
+        {"thread_id": key.thread_id, "checkpoint_ns": key.checkpoint_ns, "limit": 1},
+    )
+    if not rows:
+        return None, {"channel_versions": {}, "versions_seen": {}}, {}
+    row = CheckpointRow(*rows[0])
+    decode = store.codec.snapshot.decode
+    return row.checkpoint_id, decode(orjson.loads(row.header)), decode(orjson.loads(row.metadata))
 
 
 def _id_after(checkpoint_id: str) -> str:

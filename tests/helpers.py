@@ -276,3 +276,19 @@ def next_version(current: str | None) -> str:
 def comparable(found: CheckpointTuple | None) -> Any:
     """A tuple as plain data that compares in depth; channels by name."""
     return None if found is None else tuple(found)
+
+
+def unreferenced_items(dsn: str, thread_id: str | None = None) -> list[tuple[Any, ...]]:
+    """Rows of the log, of one thread or all, that no checkpoint references."""
+    with psycopg.connect(dsn) as conn:
+        return conn.execute(
+            """
+            SELECT i.thread_id, i.checkpoint_ns, i.item_id
+            FROM agent_checkpoints_items AS i
+            WHERE coalesce(i.thread_id = %s, true) AND NOT EXISTS (
+                SELECT 1 FROM agent_checkpoints_history AS h
+                WHERE h.thread_id = i.thread_id AND h.checkpoint_ns = i.checkpoint_ns
+                    AND h.items @> i.item_id)
+            """,
+            [thread_id],
+        ).fetchall()

@@ -71,3 +71,10 @@ def thread_id() -> str:
 def chain(saver: Driven, thread_id: str) -> Chain:
     """The root namespace of a thread, to be filled."""
     return Chain(saver, thread_id)
+
+
+@pytest.fixture
+def lone_saver(variant: Variant, ready_database: str) -> Iterator[Driven]:
+    """A saver with a database for itself: for what spans threads."""
+    with variant.open(ready_database) as driven:
+        yield driven

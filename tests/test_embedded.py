@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -27,10 +28,16 @@ import pytest
 from langgraph_pg_snapshot import embedded
 from langgraph_pg_snapshot.embedded import EmbeddedServer, EmbeddedServerError
 from langgraph_pg_snapshot.errors import InvalidArgumentError, SnapshotError
+from servers import available_bindirs
 
 FAST = {"fsync": "off"}
 ROOT = os.geteuid() == 0
 NOBODY = pwd.getpwnam("nobody")
+CAPABILITIES = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16)
+needs_ptrace = pytest.mark.skipif(
+    ROOT and not CAPABILITIES >> 19 & 1,
+    reason="root without CAP_SYS_PTRACE (in a container) can't see the open files of others",
+)
 needs_root = pytest.mark.skipif(not ROOT, reason="only root changes to another user")
 
 
@@ -195,16 +202,17 @@ def test_an_ordinary_user_starts_a_server(tmp_path: Path, bindir: Path, tmp: Pat
 
 
 @needs_root
-def test_root_runs_the_server_as_nobody() -> None:
-    with EmbeddedServer.start(settings=FAST) as server:
-        status = Path(f"/proc/{server.pid}/status").read_text()
-        uids, gids, groups = (
-            next(line.split()[1:] for line in status.splitlines() if line.startswith(key))
-            for key in ("Uid:", "Gid:", "Groups:")
-        )
-        assert set(uids) == {str(NOBODY.pw_uid)}
-        assert set(gids) == {str(NOBODY.pw_gid)}
-        assert groups == []
+def test_root_runs_the_server_as_nobody_without_its_own_groups(bindir: Path) -> None:
+    code = """
+        os.setgroups([0, 12345])
+        with EmbeddedServer.start(bindir=sys.argv[1], settings=fast) as server:
+            print(open(f"/proc/{server.pid}/status").read())
+    """
+    with Python(code, bindir) as python:
+        status = dict(line.split(":", 1) for line in python.finish().splitlines())
+    assert set(status["Uid"].split()) == {str(NOBODY.pw_uid)}
+    assert set(status["Gid"].split()) == {str(NOBODY.pw_gid)}
+    assert status["Groups"].split() == []
 
 
 def test_leaving_python_stops_the_server_cleanly(tmp_path: Path, bindir: Path) -> None:
@@ -212,7 +220,7 @@ def test_leaving_python_stops_the_server_cleanly(tmp_path: Path, bindir: Path) -
         pid = int(python.line().split()[0])
         python.finish()
     assert is_gone(pid)
-    assert "database system is shut down" in (tmp_path / "data/server.log").read_text()
+    assert "received fast shutdown request" in (tmp_path / "data/server.log").read_text()
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["as we are", "as an ordinary user"])
@@ -289,6 +297,8 @@ def test_data_stays_between_starts(tmp_path: Path) -> None:
         run(server.dsn, "CREATE TABLE t AS SELECT 'kept' AS word")
     with EmbeddedServer.start(str(path)) as server:
         assert value(server.dsn, "SELECT word FROM t") == "kept"
+    log = (path / "server.log").read_text()
+    assert log.count("starting PostgreSQL") == 1  # it is the latest start's, and does not grow
 
 
 def test_a_start_right_after_a_kill_recovers_the_data(
@@ -306,6 +316,7 @@ def test_a_start_right_after_a_kill_recovers_the_data(
     shutil.rmtree(left)
 
 
+@needs_ptrace
 def test_a_pid_file_whose_pid_is_taken_by_another_process_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "data"
     EmbeddedServer.start(path, settings=FAST).stop()
@@ -320,6 +331,7 @@ def test_a_pid_file_whose_pid_is_taken_by_another_process_does_not_matter(tmp_pa
             assert value(server.dsn, "SELECT 1") == 1
 
 
+@needs_ptrace
 def test_a_server_that_someone_else_started_on_the_data_is_left_alone(
     tmp: Path, bindir: Path
 ) -> None:
@@ -380,6 +392,19 @@ def test_any_path_will_do(name: str, private: bool, tmp: Path) -> None:
             assert value(server.dsn, "SELECT count(*) FROM t") == 0
 
 
+@pytest.mark.parametrize("version", sorted(available_bindirs()))
+def test_every_version_starts_from_a_private_directory(
+    version: int, tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.chdir(private)
+    with EmbeddedServer.start("data", bindir=available_bindirs()[version], settings=FAST) as server:
+        assert server.version == version
+        assert value(server.dsn, "SHOW server_version_num")[:2] == str(version)
+    assert "change directory" not in (private / "data/server.log").read_text()
+
+
 def test_a_relative_path_is_from_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +414,7 @@ def test_a_relative_path_is_from_the_current_directory(
 
 
 @needs_root
+@needs_ptrace
 def test_a_path_in_a_private_home_works_for_root_and_stays_private(tmp: Path) -> None:
     home = tmp / "home"
     home.mkdir(mode=0o700)
@@ -476,13 +502,16 @@ def test_a_second_process_is_told_who_has_the_path(tmp_path: Path, bindir: Path)
     EmbeddedServer.start(tmp_path / "data", settings=FAST).stop()
 
 
-def test_a_server_that_died_is_started_anew(tmp_path: Path) -> None:
+def test_a_server_that_died_is_started_anew(tmp_path: Path, tmp: Path) -> None:
     first = EmbeddedServer.start(tmp_path / "data", settings=FAST)
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: is_gone(first.pid), "the server is dead")
     with EmbeddedServer.start(tmp_path / "data", settings=FAST) as second:
         assert second.pid != first.pid
+        assert len(list(tmp.glob("langgraph-pg-run-*"))) == 1
         first.stop()  # it is not the second's
+        with EmbeddedServer.start(tmp_path / "data", settings=FAST) as third:
+            assert third.pid == second.pid
         assert value(second.dsn, "SELECT 1") == 1
 
 
@@ -548,6 +577,7 @@ def test_another_user_can_not_connect(tmp_path: Path, tmp: Path) -> None:
             assert "Permission denied" in python.finish()
 
 
+@needs_ptrace
 def test_the_environment_neither_changes_the_server_nor_leaks_into_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -635,10 +665,11 @@ def test_other_private_programs_are_not_copied(private_wheel: Path, tmp: Path) -
 
 
 def test_a_long_temporary_directory_does_not_matter(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp: Path
 ) -> None:
-    long = tmp_path / ("t" * 120)
+    long = tmp / ("t" * 120)
     long.mkdir()
+    long.chmod(0o1777)
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     with EmbeddedServer.start(settings=FAST) as server:
         assert value(server.dsn, "SELECT 1") == 1
@@ -659,11 +690,14 @@ def test_a_server_that_is_late_is_ended(tmp_path: Path) -> None:
     EmbeddedServer.start(tmp_path / "data", settings=FAST).stop()  # nobody holds it
 
 
-def test_an_initdb_that_fails_or_is_late_leaves_no_data(tmp_path: Path) -> None:
+def test_an_initdb_that_fails_or_is_late_leaves_no_data(tmp: Path) -> None:
     with pytest.raises(EmbeddedServerError, match="initdb failed"):
-        EmbeddedServer.start(tmp_path / "data", timeout=0)
-    assert not (tmp_path / "data/pgdata").exists()
-    EmbeddedServer.start(tmp_path / "data", settings=FAST).stop()
+        EmbeddedServer.start(tmp / "data", timeout=0)
+    assert not (tmp / "data/pgdata").exists()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            assert f"initdb\0-D\0{tmp}" not in process.read_text(errors="replace")
+    EmbeddedServer.start(tmp / "data", settings=FAST).stop()
 
 
 def test_a_bindir_without_postgres_is_an_error_of_ours(tmp: Path) -> None:

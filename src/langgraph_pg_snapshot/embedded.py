@@ -185,7 +185,8 @@ class _Running:
     def end(self, mode: str) -> None:
         _end(self.process, _STOP_SIGNALS[mode])
         shutil.rmtree(self.runtime, ignore_errors=True)
-        _servers.pop(self.home, None)
+        if _servers.get(self.home) is self:  # not one started after this died
+            del _servers[self.home]
 
 
 _servers: dict[Path, _Running] = {}

@@ -131,11 +131,13 @@ class Lister:
         )
         self._cursor = listing.Cursor()
 
-    def operation(self) -> Operation:
-        """The listing, for errors and logs."""
+    def operation(self, *, is_logged: bool = True) -> Operation:
+        """The listing, for errors and logs; building what a page brought has no record of its own."""
         key = self._target.key if self._target is not None else None
         namespace = None if key is None or self._listing.any_namespace else key.checkpoint_ns
-        return Operation("list", self._store.queries.label, key and key.thread_id, namespace)
+        return Operation(
+            "list", self._store.queries.label, key and key.thread_id, namespace, is_logged=is_logged
+        )
 
     def next_page(self) -> Call[list[listing.Entry]]:
         """Read the next page; an empty one ends the listing."""

@@ -30,12 +30,14 @@ class Operation:
         table: The view's name.
         thread_id: The thread, if it is about one.
         checkpoint_ns: The namespace, if it is about one.
+        is_logged: False for a part of an operation, whose errors are wrapped all the same.
     """
 
     name: str
     table: str
     thread_id: str | None = None
     checkpoint_ns: str | None = None
+    is_logged: bool = True
     trace: Trace = field(default_factory=Trace)
     _started: float = 0.0
 
@@ -57,7 +59,7 @@ class Operation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
+        if self.is_logged and logger.isEnabledFor(logging.DEBUG):
             self._log(error)
         if isinstance(error, psycopg.Error):
             raise self._wrapped(error) from error

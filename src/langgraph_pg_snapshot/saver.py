@@ -179,7 +179,7 @@ class PostgresSnapshotSaver(SaverBase):
     def _iterate(self, listing: calls.Lister) -> Iterator[CheckpointTuple]:
         while page := self._run(listing.next_page()):
             for entry in page:
-                with listing.operation():
+                with listing.operation(is_logged=False):
                     found = entry.build()
                 yield found
 
@@ -198,7 +198,7 @@ class PostgresSnapshotSaver(SaverBase):
     async def _aiterate(self, listing: calls.Lister) -> AsyncIterator[CheckpointTuple]:
         while page := await self._arun(listing.next_page()):
             for entry in page:
-                with listing.operation():
+                with listing.operation(is_logged=False):
                     found = await _build(entry)
                 yield found
 

@@ -273,7 +273,14 @@ CASES: dict[str, Any] = {
     "odd floats": lambda: [-0.0, 1e16, 1e22, 1e300, 5e-324, 1e-12, 1e-13, 2.2250738585072014e-308],
     "no numbers": lambda: [float("nan"), float("inf"), float("-inf")],
     "text": lambda: ["", "é", "日本", "😀", "\\u0000", 'a"b\\c', "\u2028", "\x7f", "$type"],
-    "odd text": lambda: ["\x00", "a\x00b", "\ud800", "\udfff\ud800", "\ud83d\ude00", "\\\x00\\u0000"],
+    "odd text": lambda: [
+        "\x00",
+        "a\x00b",
+        "\ud800",
+        "\udfff\ud800",
+        "\ud83d\ude00",
+        "\\\x00\\u0000",
+    ],
     "bytes": lambda: [b"", b"\x00\xff", bytearray(b"ab"), bytearray()],
     "memoryviews": lambda: [
         memoryview(b"abcd"),
@@ -319,7 +326,13 @@ CASES: dict[str, Any] = {
         defaultdict(Counter, a=Counter("b")),
     ],
     "Counter": lambda: [Counter("banana"), Counter({"a": -1, 3: 2.5})],
-    "sets": lambda: [set(), {1, "a", (2, 3)}, frozenset({1.5, None}), {frozenset()}, {"\x00", b"a"}],
+    "sets": lambda: [
+        set(),
+        {1, "a", (2, 3)},
+        frozenset({1.5, None}),
+        {frozenset()},
+        {"\x00", b"a"},
+    ],
     "deques": lambda: [deque(), deque([1, [2]]), deque([1], maxlen=3), deque(maxlen=0)],
     "ranges": lambda: [range(3), range(5, 0, -2), range(10**30), slice(1, None, 2)],
     "complex": lambda: [1 + 2j, complex(-0.0, float("inf"))],
@@ -390,9 +403,15 @@ CASES: dict[str, Any] = {
         _odd_model(),
         _reset_order(),
     ],
-    "generic models": lambda: [Box[int](content=1), Box[Address](content=Address(city="c")), Box(content=1)],
+    "generic models": lambda: [
+        Box[int](content=1),
+        Box[Address](content=Address(city="c")),
+        Box(content=1),
+    ],
     "secrets and URLs": lambda: [
-        Secrets(key=SecretStr("k\x00"), raw=SecretBytes(b"\xff"), url="http://user@example.org/?q=1#f"),
+        Secrets(
+            key=SecretStr("k\x00"), raw=SecretBytes(b"\xff"), url="http://user@example.org/?q=1#f"
+        ),
         pydantic.PostgresDsn("postgres://u:p@h:1,h2:3/d"),
     ],
     "pydantic dataclass": lambda: Checked(1, [2]),
@@ -424,9 +443,15 @@ CASES: dict[str, Any] = {
         lc.HumanMessage("x", name=None, id=None),
         lc.SystemMessage("sys", additional_kwargs={"z": 1, "a": [1]}),
         lc.AIMessage(
-            "ok", tool_calls=[_TOOL_CALL], usage_metadata=_USAGE, response_metadata={"m": "x"}, id="r"
+            "ok",
+            tool_calls=[_TOOL_CALL],
+            usage_metadata=_USAGE,
+            response_metadata={"m": "x"},
+            id="r",
         ),
-        lc.AIMessage("", invalid_tool_calls=[{"name": "f", "args": "{", "id": "1", "error": "bad"}]),
+        lc.AIMessage(
+            "", invalid_tool_calls=[{"name": "f", "args": "{", "id": "1", "error": "bad"}]
+        ),
         lc.ToolMessage("r", tool_call_id="call_1", artifact={1, (2, 3)}, status="error"),
         lc.ToolMessage("r", tool_call_id="call_1"),
         lc.FunctionMessage("r", name="f"),
@@ -438,7 +463,9 @@ CASES: dict[str, Any] = {
     "message chunks": lambda: [
         lc.HumanMessageChunk(content="a"),
         lc.AIMessageChunk(content="a", tool_calls=[_TOOL_CALL], chunk_position="last"),
-        lc.AIMessageChunk(content="a", tool_call_chunks=[{"name": "f", "args": '{"a', "id": "1", "index": 0}]),
+        lc.AIMessageChunk(
+            content="a", tool_call_chunks=[{"name": "f", "args": '{"a', "id": "1", "index": 0}]
+        ),
         lc.SystemMessageChunk(content="a"),
         lc.ToolMessageChunk(content="a", tool_call_id="1"),
         lc.FunctionMessageChunk(content="a", name="f"),
@@ -462,7 +489,13 @@ CASES: dict[str, Any] = {
         _DeltaSnapshot([lc.HumanMessage("x")]),
     ],
     "store items": lambda: [
-        Item(value={"b": 1, "a": 2}, key="k", namespace=("a", "b"), created_at=datetime(2024, 1, 1), updated_at=datetime(2024, 1, 2)),
+        Item(
+            value={"b": 1, "a": 2},
+            key="k",
+            namespace=("a", "b"),
+            created_at=datetime(2024, 1, 1),
+            updated_at=datetime(2024, 1, 2),
+        ),
         SearchItem(("a",), "k", {}, datetime(2024, 1, 1), datetime(2024, 1, 2), 0.5),
     ],
     "classes": lambda: [int, str, Address, Plain, Color, ValueError],
@@ -554,7 +587,9 @@ else:
         pd.DataFrame({"b": [1, 2], "a": ["x", None]}),
         pd.DataFrame({"t": pd.date_range("2024-01-01", periods=3, tz="Europe/Paris")}),
         pd.DataFrame({"c": pd.Categorical(["u", "v", "u"], ordered=True), "f": [1.5, None, -0.0]}),
-        pd.DataFrame({"i": pd.array([1, None], dtype="Int64")}, index=pd.Index(["x", "y"], name="k")),
+        pd.DataFrame(
+            {"i": pd.array([1, None], dtype="Int64")}, index=pd.Index(["x", "y"], name="k")
+        ),
         pd.DataFrame([[1, 2], [3, 4]], columns=["same", "same"]),
         pd.DataFrame(),
         pd.Series([1.0, 2.0], name="s", index=pd.date_range("2024-01-01", periods=2)),

@@ -67,7 +67,9 @@ def _sequence(got, want, path):
 def _mapping(got, want, path):
     _sequence(list(got), list(want), f"{path}.keys()")
     for key, other in want.items():
-        assert_same(got[key] if key in got else _by_order(got, want, key), other, f"{path}[{key!r}]")
+        assert_same(
+            got[key] if key in got else _by_order(got, want, key), other, f"{path}[{key!r}]"
+        )
     if isinstance(want, defaultdict):
         assert got.default_factory is want.default_factory, f"{path}: default_factory"
 

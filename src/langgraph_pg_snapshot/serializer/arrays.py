@@ -7,12 +7,16 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type
+from .classes import check_type, derives
 from .codec import DECODERS, Codec, Refused, Tree
 from .decoder import Decoder
 from .encoder import Encoder
 from .types_std import from_base64, to_base64
 
+_PLAIN: Final[dict[str, Any]] = {
+    "U": str.__str__,
+    "S": lambda value: bytes.__getitem__(value, slice(None)),
+}
 _NUMBERS: Final = "biuf"
 _MAX_LISTED: Final = 8  # bytes of a number that Python's own int, float or bool holds exactly
 
@@ -71,6 +75,9 @@ class _Scalar:
         tree: Tree = {"$type": "numpy", "dtype": enc.node(_describe(dtype), depth - 1)}
         if dtype.kind in _NUMBERS and dtype.itemsize <= _MAX_LISTED:
             tree["value"] = enc.node(value.item(), depth - 1)
+        elif dtype.kind in "SU":
+            # An array would drop the NULs at the end.
+            tree["value"] = enc.node(_PLAIN[dtype.kind](value), depth - 1)
         else:
             tree["data"] = to_base64(value.tobytes())
         return tree
@@ -80,8 +87,10 @@ class _Scalar:
         dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
         if "value" in tree:
             value = dec.node(tree["value"], depth - 1)
-            if type(value) not in (bool, int, float):
-                raise DeserializationError("a stored NumPy scalar is not a number")
+            if type(value) not in (bool, int, float, str, bytes):
+                raise DeserializationError("a stored NumPy scalar is neither a number nor text")
+            if dtype.kind in _PLAIN:
+                return dtype.type(value)
             return dtype.type(value) if dtype.isnative else numpy.array(value, dtype)[()]
         return numpy.frombuffer(from_base64(tree["data"]), dtype)[0]
 
@@ -107,7 +116,7 @@ def find_numpy(cls: type) -> Codec | None:
         return None
     if cls is numpy.ndarray:
         return _Array()
-    return _Scalar() if issubclass(cls, numpy.generic) else None
+    return _Scalar() if derives(cls, numpy.generic) else None
 
 
 DECODERS["ndarray"] = _Array().decode

@@ -27,6 +27,8 @@ OnUnknownType = Literal["raise", "fields"]
 _module_dict: Callable[[object], Mapping[str, Any]] = vars(ModuleType)["__dict__"].__get__
 _class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
+_mro: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+
 # Classes that can't be found by their name, as those made in a function: the process that
 # stored their values finds them here for as long as they live.
 _local_classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
@@ -44,6 +46,20 @@ _SAFE_MODULES = frozenset(
     }
 )
 _SAFE_PREFIX = "langchain_core.messages."
+
+
+def derives(cls: type, base: type) -> bool:
+    """Whether ``cls`` is or derives from ``base``, asking neither of them, as issubclass() does."""
+    return base in _mro(cls)
+
+
+def attribute_of(cls: type, name: str) -> Any:
+    """Look an attribute up in a class and its bases, past any metaclass; None if there is none."""
+    for base in _mro(cls):
+        namespace = _class_dict(base)
+        if name in namespace:
+            return namespace[name]
+    return None
 
 
 def name_of(cls: type) -> str:
@@ -65,7 +81,7 @@ def find(name: str) -> type | None:
         for part in path.split("."):
             found = namespace.get(part)
             # Not isinstance(): that asks the object, and a proxy would answer with code.
-            if not issubclass(type(found), type):
+            if not derives(type(found), type):
                 found = None
                 break
             namespace = _class_dict(found)
@@ -124,21 +140,25 @@ class Classes:
         Raises:
             TypeNotAllowedError: there is none of that name, or it may not be built.
         """
-        allowed = self.allowed.get(name)
-        if allowed is not None:
-            return allowed
-        cls = find(name)
+        cls = self.allowed.get(name)
+        listed = cls is not None
+        if cls is None:
+            cls = find(name)
         if cls is None:
             raise TypeNotAllowedError(
                 f"{name!r} is not in this process: import its module before loading, pass the "
                 f"class as allowed_types=[…], or say what took its place with "
                 f"upgrades={{{name!r}: NewClass}}"
             )
-        if self.strict and not self._is_listed(cls):
+        if self.strict and not listed and not self._is_listed(cls):
             raise TypeNotAllowedError(
                 f"{name!r} is not on the allow-list of strict mode: add "
                 f"allowed_types=[{cls.__qualname__}]"
             )
+        try:
+            codec_for(cls)
+        except Refused as refused:
+            raise TypeNotAllowedError(f"{name!r} is not built: it {refused.reason}") from None
         return cls
 
     def _is_listed(self, cls: type) -> bool:
@@ -146,7 +166,7 @@ class Classes:
         return (
             module in _SAFE_MODULES
             or module.startswith(_SAFE_PREFIX)
-            or (module == "builtins" and issubclass(cls, BaseException))
+            or (module == "builtins" and derives(cls, BaseException))
             or not self.allowed_names.isdisjoint(_listed_names(cls))
         )
 
@@ -156,17 +176,15 @@ class Classes:
         if upgrade is not None and not isinstance(upgrade, type):
             return upgrade(dec.members(tree, depth))
         try:
-            return codec_for(upgrade or self.get(name)).decode(dec, tree, depth)
-        except Refused as refused:
-            error = TypeNotAllowedError(f"{name!r} {refused.reason}, so it is not built")
-        except TypeNotAllowedError as refusal:
-            error = refusal
-        if self.on_unknown == "raise":
-            raise error
-        if name not in self._warned:
-            self._warned.add(name)
-            logger.warning("Handing back the fields of a stored object as a dict: %s", error)
-        return dec.members(tree, depth)
+            cls = upgrade or self.get(name)
+        except TypeNotAllowedError as error:
+            if self.on_unknown == "raise":
+                raise
+            if name not in self._warned:
+                self._warned.add(name)
+                logger.warning("Handing back the fields of a stored object as a dict: %s", error)
+            return dec.members(tree, depth)
+        return codec_for(cls).decode(dec, tree, depth)
 
 
 def _listed_names(cls: type) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import name_of
+from .classes import attribute_of, derives, name_of
 from .codec import Codec, Refused, Tree, add_codec, codec_for
 from .decoder import Decoder
 from .encoder import Encoder
@@ -19,7 +19,7 @@ class _NamedTuple:
     def __init__(self, cls: type, names: tuple[str, ...]) -> None:
         check_rebuildable(cls, tuple)
         self.cls = cls
-        defaults = getattr(cls, "_field_defaults", {})
+        defaults = attribute_of(cls, "_field_defaults") or {}
         self.fields = Fields(
             cls,
             name_of(cls),
@@ -42,8 +42,8 @@ class _NamedTuple:
 
 def find_namedtuple(cls: type) -> Codec | None:
     """Find the codec of a namedtuple."""
-    names = getattr(cls, "_fields", None)
-    if not issubclass(cls, tuple) or not isinstance(names, tuple):
+    names = attribute_of(cls, "_fields")
+    if not derives(cls, tuple) or not isinstance(names, tuple):
         return None
     return _NamedTuple(cls, names)
 
@@ -76,7 +76,7 @@ class _Enum:
 
     def _by_value(self, value: Any) -> Any:
         found = self.cls._value2member_map_.get(value)
-        if found is None and issubclass(self.cls, enum.Flag) and type(value) is int:
+        if found is None and derives(self.cls, enum.Flag) and type(value) is int:
             return self._combination(value)
         return found
 
@@ -93,7 +93,7 @@ class _Enum:
 
 def find_enum(cls: type) -> Codec | None:
     """Find the codec of an enum."""
-    return _Enum(cls) if issubclass(cls, enum.Enum) else None
+    return _Enum(cls) if derives(cls, enum.Enum) else None
 
 
 _BUILTINS: Final[dict[str, type]] = {
@@ -118,7 +118,7 @@ class _Class:
 
 def find_class(cls: type) -> Codec | None:
     """Find the codec of classes that stand as values."""
-    return _Class() if issubclass(cls, type) else None
+    return _Class() if derives(cls, type) else None
 
 
 add_codec(type, _Class(), "type")

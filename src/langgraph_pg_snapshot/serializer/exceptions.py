@@ -11,11 +11,12 @@ from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type, name_of
-from .codec import Codec, Refused, Tree
+from .classes import attribute_of, check_type, derives, name_of
+from .codec import Codec, Refused, Tree, too_deep
 from .decoder import Decoder
 from .encoder import Encoder
 from .state import ATTRIBUTES, Fields, builtin_base
+from .text import ORDER, order_of
 
 # State of built-in exceptions that is neither in args nor in __dict__.
 _HIDDEN: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
@@ -26,9 +27,12 @@ _HIDDEN: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
 )
 
 
+_LOST = object()
+
+
 class _Exception:
     def __init__(self, cls: type[BaseException]) -> None:
-        if hasattr(cls, "__del__"):
+        if attribute_of(cls, "__del__") is not None:
             raise Refused("has a finalizer (__del__), which would run on a copy too")
         self.lost: list[str] = []
         if not _can_be_made(cls):
@@ -40,33 +44,43 @@ class _Exception:
         self.base: Any = builtin_base(cls)
         self.tag = name_of(cls)
         self.fields = Fields(cls, self.tag, {})
-        self.hidden = [name for base, names in _HIDDEN if issubclass(cls, base) for name in names]
+        self.hidden = [name for base, names in _HIDDEN if derives(cls, base) for name in names]
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
+        if depth < 1:
+            too_deep()
         depth -= 1
         lost = self.lost.copy()
         args = [_printed(value)] if lost else []
         for index, item in enumerate(value.args):
-            if _storable(enc, item, depth - 1):
-                args.append(item)
-            else:
-                args.append(_printed(item))
+            tree = _encoded(enc, item, depth - 1)
+            if tree is _LOST:
                 lost.append(f"args[{index}]")
-        tree: Tree = {
+                tree = enc.node(_printed(item), depth - 1)
+            args.append(tree)
+        state = {name: getattr(value, name, None) for name in self.hidden}
+        state = {name: item for name, item in state.items() if item is not None}
+        state.update(value.__dict__)
+        attributes = {}
+        for name, item in state.items():
+            tree = _encoded(enc, item, depth - 1) if name.isidentifier() else _LOST
+            if tree is _LOST:
+                lost.append(f".{name}")
+            else:
+                attributes[name] = tree
+        out: Tree = {
             "$type": self.tag,
             "message": enc.node(_printed(value), depth),
-            "args": enc.node(args, depth),
+            "args": args,
         }
-        attributes = {name: getattr(value, name, None) for name in self.hidden}
-        attributes = {name: item for name, item in attributes.items() if item is not None}
-        attributes.update(value.__dict__)
-        kept = {name: item for name, item in attributes.items() if _storable(enc, item, depth - 1)}
-        lost += [f".{name}" for name in attributes if name not in kept]
-        if kept:
-            tree[ATTRIBUTES] = enc.node(kept, depth)
+        if attributes:
+            out[ATTRIBUTES] = attributes
+            order = order_of(tuple(attributes))
+            if order and enc.keep_order:
+                attributes[ORDER] = list(order)
         if lost:
-            tree["$lost"] = enc.node(lost, depth)
-        return tree
+            out["$lost"] = enc.node(lost, depth)
+        return out
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         depth -= 1
@@ -96,12 +110,11 @@ def _can_be_made(cls: type) -> bool:
     return True
 
 
-def _storable(enc: Encoder, value: object, depth: int) -> bool:
+def _encoded(enc: Encoder, value: object, depth: int) -> Any:
     try:
-        enc.node(value, depth)
+        return enc.node(value, depth)
     except Refused:
-        return False
-    return True
+        return _LOST
 
 
 def _printed(value: object) -> str:
@@ -113,4 +126,4 @@ def _printed(value: object) -> str:
 
 def find_exception(cls: type) -> Codec | None:
     """Find the codec of an exception class."""
-    return _Exception(cls) if issubclass(cls, BaseException) else None
+    return _Exception(cls) if derives(cls, BaseException) else None

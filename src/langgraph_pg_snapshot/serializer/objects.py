@@ -9,7 +9,7 @@ from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import name_of
+from .classes import attribute_of, name_of
 from .codec import Codec, Tree, add_codec
 from .decoder import Decoder
 from .encoder import Encoder
@@ -76,7 +76,9 @@ def _slot(member: Any, value: Any) -> Any:
 
 def find_dataclass(cls: type) -> Codec | None:
     """Find the codec of a dataclass."""
-    return _dataclass_codec(cls, name_of(cls)) if dataclasses.is_dataclass(cls) else None
+    if attribute_of(cls, "__dataclass_fields__") is None:
+        return None
+    return _dataclass_codec(cls, name_of(cls))
 
 
 def _dataclass_codec(cls: Any, tag: str, *, short: bool = False) -> ObjectCodec:
@@ -98,7 +100,7 @@ def add_dataclass(cls: type, tag: str) -> None:
 
 def find_attrs(cls: type) -> Codec | None:
     """Find the codec of an attrs class."""
-    attributes = getattr(cls, "__attrs_attrs__", None)
+    attributes = attribute_of(cls, "__attrs_attrs__")
     if attributes is None:
         return None
     return ObjectCodec(

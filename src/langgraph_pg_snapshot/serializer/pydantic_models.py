@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from .classes import check_type, name_of
+from .classes import check_type, derives, name_of
 from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict
@@ -95,13 +95,16 @@ class ModelCodec:
             lines += [
                 f"        if {condition}:",
                 f"            cls = type({item})",
-                f"            tree[{name!r}] = (",
-                f"                {item} if cls in plain else encoders[cls](enc, {item}, depth)",
-                "            )",
+                "            if cls in plain:",
+                f"                tree[{name!r}] = {item}",
+                "            else:",
+                f"                name = {name!r}",
+                f"                tree[name] = encoders[cls](enc, {item}, depth)",
             ]
         lines += [
-            "    except Refused:",
-            "        return odd(enc, value, depth + 1)  # which finds the place",
+            "    except Refused as refused:",
+            "        refused.path.append('.' + name)",
+            "        raise",
             "    return rest(enc, value, tree, depth)",
         ]
         namespace: dict[str, Any] = {
@@ -200,4 +203,4 @@ def _names(enc: Encoder, known: Any, names: set[str]) -> Any:
 
 def find_model(cls: type) -> Codec | None:
     """Find the codec of a pydantic model."""
-    return ModelCodec(cls, name_of(cls)) if issubclass(cls, BaseModel) else None
+    return ModelCodec(cls, name_of(cls)) if derives(cls, BaseModel) else None

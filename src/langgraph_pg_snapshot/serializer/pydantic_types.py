@@ -11,7 +11,7 @@ import pydantic
 import pydantic_core
 from pydantic import networks
 
-from .classes import check_type, name_of
+from .classes import check_type, derives, name_of
 from .codec import Codec, Tree, add_record
 from .decoder import Decoder
 from .encoder import Encoder
@@ -54,6 +54,13 @@ add_record(
 )
 
 
+# Private to pydantic, and there since 2.10; before, its URLs were the parsed ones themselves.
+_URL_BASES: tuple[tuple[Any, Callable[[str], Any]], ...] = (
+    (getattr(networks, "_BaseUrl", None), pydantic_core.Url),
+    (getattr(networks, "_BaseMultiHostUrl", None), pydantic_core.MultiHostUrl),
+)
+
+
 class _UrlKind:
     """``AnyUrl`` and its kin: a class around a parsed URL, which knows what to allow."""
 
@@ -70,10 +77,9 @@ class _UrlKind:
 
 def find_url(cls: type) -> Codec | None:
     """Find the codec of a pydantic URL class."""
-    if issubclass(cls, getattr(networks, "_BaseUrl", ())):
-        return _UrlKind(cls, pydantic_core.Url)
-    if issubclass(cls, getattr(networks, "_BaseMultiHostUrl", ())):
-        return _UrlKind(cls, pydantic_core.MultiHostUrl)
+    for base, parse in _URL_BASES:
+        if base is not None and derives(cls, base):
+            return _UrlKind(cls, parse)
     return None
 
 
@@ -110,4 +116,4 @@ class _FirstVersionModel(ObjectCodec):
 def find_first_version(cls: type) -> Codec | None:
     """Find the codec of a ``pydantic.v1`` model, where such a class can exist."""
     main = sys.modules.get("pydantic.v1.main")
-    return _FirstVersionModel(cls) if main and issubclass(cls, main.BaseModel) else None
+    return _FirstVersionModel(cls) if main and derives(cls, main.BaseModel) else None

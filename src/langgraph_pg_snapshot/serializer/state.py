@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type
+from .classes import attribute_of, check_type
 from .codec import Refused, Tree, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
@@ -25,6 +25,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
+_flags: Callable[[type], int] = vars(type)["__flags__"].__get__
 ATTRIBUTES: Final = "$attributes"
 ABSENT: Final = "$absent"
 
@@ -35,7 +36,7 @@ _SAFE_FACTORIES: frozenset[Any] = frozenset({list, dict, set, tuple, frozenset, 
 
 def builtin_base(cls: type) -> type:
     """The class, made in C, whose memory layout the instances of ``cls`` have."""
-    return next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    return next(base for base in cls.__mro__ if not _flags(base) & _HEAP_TYPE)
 
 
 def check_rebuildable(cls: type, base: type = object) -> None:
@@ -46,7 +47,7 @@ def check_rebuildable(cls: type, base: type = object) -> None:
     """
     if builtin_base(cls) is not base:
         raise Refused(f"is built on {builtin_base(cls).__name__}, whose state can't be seen")
-    if hasattr(cls, "__del__"):
+    if attribute_of(cls, "__del__") is not None:
         raise Refused("has a finalizer (__del__), which would run on a copy too")
 
 

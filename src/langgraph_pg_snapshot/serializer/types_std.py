@@ -72,6 +72,8 @@ for _cls in (
 
 
 def _memoryview_parts(value: memoryview) -> dict[str, Any]:
+    if not value.nbytes and value.ndim != 1:
+        raise Refused("is an empty view of several dimensions, which Python can't make")
     return {
         "value": to_base64(value.tobytes()),
         "format": value.format,
@@ -83,9 +85,10 @@ def _memoryview_parts(value: memoryview) -> dict[str, Any]:
 def _memoryview(value: str, format: str, shape: list[int], readonly: bool) -> memoryview:  # noqa: A002, FBT001  # the names of the members
     data = from_base64(value)
     view = memoryview(data if readonly is True else bytearray(data))
-    if format != "B" or shape != [len(data)]:
-        # An empty view can't be cast to a shape; a zero in it is all there is to know.
-        view = view.cast(format, shape) if data else view.cast(format)  # type: ignore[call-overload]  # checked by cast()
+    if not data and shape == [0]:
+        view = view.cast(format)  # type: ignore[call-overload]  # cast() checks it
+    elif format != "B" or shape != [len(data)]:
+        view = view.cast(format, shape)  # type: ignore[call-overload]  # as above
     return view
 
 

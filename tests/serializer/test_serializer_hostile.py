@@ -1,0 +1,532 @@
+"""Stored data that someone forged: it becomes a value or our error, and runs nothing."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import subprocess
+import sys
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pydantic
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langgraph_pg_snapshot.errors import (
+    DeserializationError,
+    SerializationError,
+    SnapshotError,
+    TypeNotAllowedError,
+)
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.serializer.codec import DECODERS
+from serializer_catalogue import CASES
+
+RAN: list[str] = []
+
+
+def _ran(what):
+    RAN.append(what)
+
+
+@dataclass
+class Constructed:
+    a: int = 1
+    made: list[Any] = field(default_factory=lambda: _ran("default_factory") or [])
+
+    def __new__(cls, *_args, **_kwargs):
+        _ran("__new__")
+        return super().__new__(cls)
+
+    def __post_init__(self):
+        _ran("__post_init__")
+
+    def __setattr__(self, name, value):
+        _ran("__setattr__")
+        super().__setattr__(name, value)
+
+    def __getattribute__(self, name):
+        _ran("__getattribute__")
+        return super().__getattribute__(name)
+
+    def __setstate__(self, state):
+        _ran("__setstate__")
+
+    def __reduce__(self):
+        _ran("__reduce__")
+        return (_ran, ("reduced",))
+
+    def act(self):
+        return "acted"
+
+
+@dataclass
+class Described:
+    a: int = 1
+
+    @property
+    def b(self):
+        return None
+
+    @b.setter
+    def b(self, value):
+        _ran("property")
+
+
+class Validated(pydantic.BaseModel):
+    a: int = 1
+
+    def __init__(self, **data):
+        _ran("__init__")
+        super().__init__(**data)
+
+    def model_post_init(self, _context):
+        _ran("model_post_init")
+
+    @pydantic.field_validator("a")
+    @classmethod
+    def check(cls, value):
+        _ran("validator")
+        return value
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def check_all(cls, value):
+        _ran("model_validator")
+        return value
+
+
+class Missing(enum.Enum):
+    A = 1
+
+    @classmethod
+    def _missing_(cls, value):
+        _ran("_missing_")
+        return cls.A
+
+
+class MissingFlag(enum.Flag):
+    A = 1
+    B = 2
+
+    @classmethod
+    def _missing_(cls, value):
+        _ran("_missing_")
+        return cls.A
+
+
+class Raised(Exception):
+    def __new__(cls, *_args):
+        _ran("__new__")
+        return super().__new__(cls)
+
+    def __init__(self, *_args):
+        _ran("__init__")
+
+    def __setattr__(self, name, value):
+        _ran("__setattr__")
+
+
+class Grown(list):
+    def __init__(self, *_args):
+        _ran("__init__")
+
+    def append(self, item):
+        _ran("append")
+
+    extend = append
+
+
+class Mapped(dict):
+    def __setitem__(self, key, value):
+        _ran("__setitem__")
+
+    def update(self, *_args):
+        _ran("update")
+
+
+@dataclass
+class Finalized:
+    a: int = 1
+
+    def __del__(self):
+        _ran("__del__")
+
+
+class Service:
+    """Not data."""
+
+    def __init__(self):
+        _ran("__init__")
+
+
+class Lazy(types.ModuleType):
+    def __getattr__(self, name):
+        _ran("module __getattr__")
+        raise AttributeError(name)
+
+    def __getattribute__(self, name):
+        if name not in ("__dict__", "__class__", "__spec__", "__file__", "__name__"):
+            _ran("module __getattribute__")
+        return super().__getattribute__(name)
+
+
+class Proxy:
+    @property
+    def __class__(self):
+        _ran("__class__")
+        return type
+
+
+class Meta(type):
+    def __getattr__(cls, name):
+        _ran(f"metaclass {name}")
+        raise AttributeError(name)
+
+    def __subclasscheck__(cls, other):
+        _ran("__subclasscheck__")
+        return True
+
+
+class Watched(metaclass=Meta):
+    pass
+
+
+proxy = Proxy()
+here = __name__
+
+
+@pytest.fixture
+def serializer():
+    return SnapshotSerializer()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran():
+    RAN.clear()
+    yield
+    RAN.clear()
+
+
+HARMLESS = [
+    ({"$type": f"{here}:Constructed", "a": "odd", "made": [1]}, Constructed),
+    ({"$type": f"{here}:Described", "a": 5}, Described),
+    ({"$type": f"{here}:Validated", "a": "not an int"}, Validated),
+    ({"$type": f"{here}:Missing", "value": 1}, Missing),
+    ({"$type": f"{here}:Raised", "args": [1]}, Raised),
+    ({"$type": f"{here}:Grown", "value": [1]}, Grown),
+    ({"$type": f"{here}:Mapped", "value": {"a": 1}}, Mapped),
+]
+
+
+@pytest.mark.parametrize(("tree", "cls"), HARMLESS, ids=lambda v: getattr(v, "__name__", "tree"))
+def test_objects_are_made_without_their_code(serializer, tree, cls):
+    value = serializer.decode(tree)
+    assert RAN == []
+    assert type(value) is cls
+
+
+REFUSED = {
+    # modules are never imported
+    "not imported": {"$type": "this:Anything"},
+    "os.system": {"$type": "os:system"},
+    "subprocess": {"$type": "subprocess:Popen", "args": ["true"]},
+    "builtins": {"$type": "builtins:eval", "value": "1"},
+    "a function": {"$type": f"{here}:_ran", "what": "x"},
+    "a module": {"$type": f"{here}:sys"},
+    "a method": {"$type": f"{here}:Constructed.act"},
+    "a dunder path": {"$type": f"{here}:Constructed.__class__"},
+    "subclasses": {"$type": "builtins:object.__subclasses__"},
+    "a proxy": {"$type": f"{here}:proxy"},
+    "object": {"$type": "builtins:object"},
+    "a metaclass": {"$type": f"{here}:Watched"},
+    "a service": {"$type": f"{here}:Service"},
+    "a finalizer": {"$type": f"{here}:Finalized", "a": 1},
+    "partial": {"$type": "functools:partial", "func": "x"},
+    "code": {"$type": "types:CodeType"},
+    "pickle": {"$type": "builtins:bytes", "__reduce__": ["os.system", ["true"]]},
+    "reduce": {"$type": f"{here}:Service", "__reduce__": [1], "__setstate__": {}},
+    "langchain envelope as tag": {"$type": "constructor", "lc": 2, "id": ["os", "system"]},
+    # tags of the wrong kind
+    "tag is a number": {"$type": 1},
+    "tag is a list": {"$type": ["human"]},
+    "tag is a dict": {"$type": {"$type": "human"}},
+    "tag is null inside": {"$type": True},
+    "empty tag": {"$type": ""},
+    "colon": {"$type": ":"},
+    "dots": {"$type": "..:.."},
+    "brackets": {"$type": f"{here}:Validated[int]"},
+    "nul": {"$type": "a\x00b:c"},
+    # tags with parts that don't fit
+    "no parts": {"$type": "datetime"},
+    "wrong parts": {"$type": "datetime", "value": 5},
+    "other parts": {"$type": "UUID", "value": "x", "hex": "y"},
+    "tz is no tz": {"$type": "datetime", "value": "2024-01-01", "tz": 5},
+    "zone outside": {"$type": "ZoneInfo", "value": "../../etc/passwd"},
+    "list in a set": {"$type": "set", "items": [[1]]},
+    "dict key": {"$type": "dict", "items": [[{}, 1]]},
+    "items no pairs": {"$type": "dict", "items": [1]},
+    "items no list": {"$type": "tuple", "items": {"a": 1}},
+    "factory": {"$type": "defaultdict", "value": {}, "factory": "os:system"},
+    "odd factory": {"$type": "defaultdict", "value": {}, "factory": ["list"]},
+    "fraction": {"$type": "Fraction", "numerator": "1e999999999", "denominator": 1},
+    "by zero": {"$type": "Fraction", "numerator": 1, "denominator": 0},
+    "no number": {"$type": "float", "value": [1]},
+    "no hex": {"$type": "int", "hex": "zz"},
+    "no base64": {"$type": "bytes", "value": "*"},
+    "bad pattern": {"$type": "Pattern", "value": "(", "flags": 0},
+    "flags": {"$type": "Pattern", "value": "a", "flags": "I"},
+    "escape": {"$type": "str", "escaped": "\\x"},
+    "view": {"$type": "memoryview", "value": "", "format": "B", "shape": [-1], "readonly": True},
+    "huge view": {
+        "$type": "memoryview",
+        "value": "QQ==",
+        "format": "B",
+        "shape": [2**40],
+        "readonly": 1,
+    },
+    "long ago": {"$type": "timedelta", "days": 10**12, "seconds": 0, "microseconds": 0},
+    "no member": {"$type": f"{here}:Missing", "value": 2},
+    "no member name": {"$type": f"{here}:Missing", "name": "mro"},
+    "no flag": {"$type": f"{here}:MissingFlag", "value": 3},
+    "abstract enum": {"$type": "enum:Enum", "value": 1},
+    "args": {"$type": "builtins:ValueError", "args": 5},
+    "no args": {"$type": "builtins:ValueError"},
+    "slots": {"$type": "TimeoutPolicy", "$attributes": {"x": 1}},
+    "missing field": {"$type": "human"},
+    "missing factory": {"$type": f"{here}:Constructed", "a": 1},
+    "dunder attribute": {"$type": f"{here}:Described", "a": 1, "$attributes": {"__class__": 1}},
+    "order": {"$order": 5, "a": 1},
+    "order of a model": {"$type": "human", "content": "x", "$order": 5},
+    "fields set": {"$type": "human", "content": "x", "$fields_set": [[]]},
+    "extra": {"$type": "human", "content": "x", "$extra": [1]},
+    "private": {"$type": f"{here}:Validated", "a": 1, "$private": 5},
+    "absent": {"$type": "human", "$absent": 5},
+    "a type that is no data": {"$type": "type", "value": "subprocess:Popen"},
+    "a type of a number": {"$type": "type", "value": 5},
+    "method": {"$type": f"{here}:Described", "a": 1, "$attributes": {"__init__": 1}},
+}
+
+
+@pytest.mark.parametrize("tree", REFUSED.values(), ids=REFUSED.keys())
+def test_forged_trees_are_refused(serializer, tree):
+    loaded = set(sys.modules)
+    for place in (tree, [tree], {"a": tree}, {"$type": "tuple", "items": [tree]}):
+        with pytest.raises(DeserializationError):
+            serializer.decode(place)
+    assert RAN == []
+    assert set(sys.modules) == loaded
+
+
+def test_properties_and_methods_stay_what_they_are(serializer):
+    tree = {"$type": f"{here}:Constructed", "a": 1, "made": [], "$attributes": {"act": 5}}
+    with pytest.raises(DeserializationError, match="act"):
+        serializer.decode(tree)
+    value = serializer.decode({"$type": f"{here}:Described", "a": 1, "$attributes": {"b": 5}})
+    assert RAN == []
+    assert value.b is None
+
+
+def test_lazy_modules_stay_asleep(serializer, monkeypatch):
+    module = Lazy("asleep")
+    monkeypatch.setitem(sys.modules, "asleep", module)
+    with pytest.raises(TypeNotAllowedError):
+        serializer.decode({"$type": "asleep:Thing"})
+    assert RAN == []
+
+
+def test_depth_is_bounded(serializer):
+    for opening, closing in (("[", "]"), ('{"a":', "}"), ('{"$type":"tuple","items":[', "]}")):
+        for depth in (300, 900, 5000, 100_000):
+            with pytest.raises(DeserializationError):
+                serializer.loads(opening * depth + "1" + closing * depth)
+
+
+def test_cycles_are_refused(serializer):
+    lists: list[Any] = []
+    lists.append(lists)
+    dicts: dict[str, Any] = {}
+    dicts["self"] = dicts
+    looped = Described(1)
+    looped.a = looped
+    model = Validated()
+    model.a = model
+    error = ValueError()
+    error.args = ([error],)
+    for value in (lists, dicts, looped, model, (lists,), {1: dicts}):
+        with pytest.raises(SerializationError, match="too deep"):
+            serializer.dumps(value)
+    serializer.loads(serializer.dumps(error))  # an exception is stored with losses instead
+
+
+@pytest.mark.parametrize("text", ["", "{", "nul", "[1,]", '"\\ud800"', "1e999", "\x00", "NaN"])
+def test_what_is_not_json(serializer, text):
+    try:
+        serializer.loads(text)
+    except DeserializationError:
+        pass
+
+
+def test_huge_numbers(serializer):
+    assert serializer.loads("1" * 30) == float("1" * 30)  # by hand: we write such in a tag
+    with pytest.raises(DeserializationError):
+        serializer.loads("1" * 400)
+    with pytest.raises(DeserializationError):
+        serializer.decode({"$type": "int", "hex": 5})
+    serializer.decode({"$type": "Decimal", "value": "1e999999"})
+
+
+UNSTORABLE = {
+    "lambda": (lambda: 0, "function"),
+    "function": (_ran, "function"),
+    "method": ([].append, "builtin_function"),
+    "generator": ((n for n in ()), "generator"),
+    "module": (sys, "module"),
+    "object": (object(), "object"),
+    "service": (Service.__new__(Service), "Service"),
+    "file": (sys.stderr, ""),
+    "process": (subprocess.Popen.__new__(subprocess.Popen), "Popen"),
+    "partial": (functools.partial(_ran), "partial"),
+    "NotImplemented": (NotImplemented, "NotImplementedType"),
+    "class that is no data": (Service, "Service"),
+    "dict view": ({}.keys(), "dict_keys"),
+    "finalizer": (Finalized.__new__(Finalized), "__del__"),
+}
+
+
+@pytest.mark.parametrize(("value", "name"), UNSTORABLE.values(), ids=UNSTORABLE.keys())
+def test_what_cannot_be_stored_names_place_and_type(serializer, value, name):
+    for save in (serializer.dumps, serializer.encode):
+        with pytest.raises(SerializationError) as caught:
+            save({"a": [1, (2, {"f": value})]})
+        assert "['a'][1][1]['f']" in str(caught.value)
+        assert name in str(caught.value)
+
+
+def test_places_inside_objects(serializer):
+    for value, place in (
+        (Described(a=print), ".a"),
+        ({1: print}, "[1]"),
+        ({(1,): print}, "[<tuple>]"),
+        (Validated.model_construct(a={"b": [print]}), ".a['b'][0]"),
+    ):
+        with pytest.raises(SerializationError) as caught:
+            serializer.dumps([value])
+        assert str(caught.value).startswith(f"[0]{place} can't be stored: builtins.builtin")
+
+
+def test_exceptions_that_hold_live_objects(serializer):
+    error = ValueError("boom", print)
+    error.request = sys.stderr
+    error.code = 5
+    tree = serializer.encode(error)
+    assert tree["$lost"] == ["args[1]", ".request"]
+    back = serializer.decode(tree)
+    assert back.args == ("boom", repr(print))
+    assert back.code == 5
+
+
+def test_exceptions_of_compiled_code(serializer):
+    try:
+        Validated.model_validate({"a": "x"})
+    except pydantic.ValidationError as error:
+        tree = serializer.encode(error)
+        assert tree["$lost"] == ["type pydantic_core._pydantic_core:ValidationError"]
+        back = serializer.decode(tree)
+        assert type(back) is ValueError
+        assert str(back) == str(error)
+
+
+tags = st.sampled_from(
+    sorted(DECODERS)
+    + [f"{here}:{name}" for name in ("Constructed", "Validated", "Missing", "Raised", "Mapped")]
+    + ["builtins:ValueError", "builtins:OSError", "serializer_catalogue:Place", "a:b", ""]
+)
+names = st.sampled_from(
+    ["value", "items", "content", "args", "a", "hex", "escaped", "flags", "fold", "tz", "data"]
+    + ["$order", "$fields_set", "$extra", "$private", "$attributes", "$absent", "name", "shape"]
+    + ["dtype", "start", "stop", "step", "maxlen", "days", "factory", "offset", "format"]
+)
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from(["1", "AAAA", "0x1f", "2024-01-01", "Europe/Paris", "list", "<i4", "a", "type"])
+)  # fmt: skip
+trees = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(names, inner, max_size=4)
+        | st.builds(
+            lambda tag, members: {"$type": tag, **members},
+            tags,
+            st.dictionaries(names, inner, max_size=4),
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(trees)
+def test_fuzzed_trees_become_values_or_our_errors(tree):
+    RAN.clear()
+    for serializer in _SERIALIZERS:
+        try:
+            value = serializer.decode(tree)
+        except DeserializationError:
+            continue
+        assert RAN == []
+        try:
+            serializer.dumps(value)
+        except SnapshotError:
+            pass  # a forged value may hold what can't be stored, as ours never do
+
+
+def _positions(tree):
+    if isinstance(tree, dict):
+        for key, item in tree.items():
+            yield tree, key
+            yield from _positions(item)
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield tree, index
+            yield from _positions(item)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(CASES)), st.data())
+def test_damaged_trees_become_values_or_our_errors(name, data):
+    serializer = _SERIALIZERS[0]
+    tree = orjson.loads(serializer.dumps(CASES[name]()))
+    places = list(_positions([tree]))[1:]
+    if not places:
+        return
+    parent, key = places[data.draw(st.integers(0, len(places) - 1))]
+    if data.draw(st.booleans()):
+        parent[key] = data.draw(trees)
+    else:
+        del parent[key]
+    try:
+        serializer.decode(tree)
+    except DeserializationError:
+        pass
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=40))
+def test_fuzzed_bytes_become_values_or_our_errors(data):
+    try:
+        _SERIALIZERS[0].loads(data)
+    except DeserializationError:
+        pass
+
+
+_SERIALIZERS = [
+    SnapshotSerializer(),
+    SnapshotSerializer(strict=True),
+    SnapshotSerializer(on_unknown_type="fields"),
+]

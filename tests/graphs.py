@@ -211,14 +211,13 @@ def add_all(state, writes):
 def delta_graph(saver, *, every: int):
     """Messages in a DeltaChannel with a snapshot every so many updates; nodes run in parallel."""
 
-    class State(TypedDict, total=False):
-        messages: Annotated[list[Any], DeltaChannel(add_all, snapshot_frequency=every)]
-        note: str
+    messages = Annotated[list, DeltaChannel(add_all, snapshot_frequency=every)]
+    state = TypedDict("State", {"messages": messages, "note": str}, total=False)  # noqa: UP013
 
     def node(name):
         return lambda state: {"messages": [f"{name}{len(state.get('messages', []))} {LONG}"]}
 
-    builder = StateGraph(State)
+    builder = StateGraph(state)
     for name in ("left", "right", "end"):
         builder.add_node(name, node(name))
     builder.add_edge(START, "left")
@@ -240,6 +239,6 @@ def plain(value: Any) -> Any:
             key: [i.value for i in each] if key == "__interrupt__" else plain(each)
             for key, each in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):  # JsonPlusSerializer makes lists of tuples
         return [plain(each) for each in value]
     return value

@@ -61,10 +61,12 @@ hashables = st.recursive(
     | st.ip_addresses()
     | st.sampled_from([*Color, *Level, *TextEnum])
     | st.builds(Name, texts),
-    lambda inner: st.lists(inner, max_size=3).map(tuple)
-    | st.frozensets(inner, max_size=3)
-    | st.builds(Frozen, inner)
-    | st.builds(Place, inner, inner),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(tuple)
+        | st.frozensets(inner, max_size=3)
+        | st.builds(Frozen, inner)
+        | st.builds(Place, inner, inner)
+    ),
     max_leaves=4,
 )
 dicts = lambda inner: (
@@ -91,25 +93,27 @@ messages = lambda inner: (
 )
 values: st.SearchStrategy[Any] = st.recursive(
     hashables | st.binary(max_size=5).map(bytearray),
-    lambda inner: st.lists(inner, max_size=4)
-    | dicts(inner)
-    | dicts(inner).map(OrderedDict)
-    | dicts(inner).map(lambda items: defaultdict(list, items))
-    | st.lists(hashables, max_size=3).map(Counter)
-    | st.sets(hashables, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.builds(deque, st.lists(inner, max_size=3), st.none() | st.integers(3, 5))
-    | st.lists(inner, max_size=3).map(Tags)
-    | dicts(inner).map(Config)
-    | st.builds(Plain, inner, st.lists(inner, max_size=2))
-    | st.builds(Child, inner, d=floats)
-    | st.builds(Address.model_construct, city=inner, street=inner)
-    | st.builds(Person.model_construct, name=texts, home=inner)
-    | messages(inner)
-    | st.builds(Send, texts, inner)
-    | st.builds(Command, update=inner, resume=inner, goto=texts)
-    | st.builds(Interrupt, inner, texts)
-    | st.lists(texts | floats | st.integers(), max_size=2).map(lambda args: ValueError(*args)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | dicts(inner)
+        | dicts(inner).map(OrderedDict)
+        | dicts(inner).map(lambda items: defaultdict(list, items))
+        | st.lists(hashables, max_size=3).map(Counter)
+        | st.sets(hashables, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.builds(deque, st.lists(inner, max_size=3), st.none() | st.integers(3, 5))
+        | st.lists(inner, max_size=3).map(Tags)
+        | dicts(inner).map(Config)
+        | st.builds(Plain, inner, st.lists(inner, max_size=2))
+        | st.builds(Child, inner, d=floats)
+        | st.builds(Address.model_construct, city=inner, street=inner)
+        | st.builds(Person.model_construct, name=texts, home=inner)
+        | messages(inner)
+        | st.builds(Send, texts, inner)
+        | st.builds(Command, update=inner, resume=inner, goto=texts)
+        | st.builds(Interrupt, inner, texts)
+        | st.lists(texts | floats | st.integers(), max_size=2).map(lambda args: ValueError(*args))
+    ),
     max_leaves=15,
 )
 

@@ -1,0 +1,290 @@
+"""Which classes may be built, how state evolves, and what people do to JSON by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import pydantic
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.types import Interrupt, Send
+
+from langgraph_pg_snapshot.errors import DeserializationError, TypeNotAllowedError
+from langgraph_pg_snapshot.serializer import SnapshotSerializer, register
+from serializer_catalogue import Address, Color, Outer, Plain, Slotted
+from serializer_sameness import assert_same
+
+HOME = "serializer_catalogue"
+
+
+def module_with(name, monkeypatch, **classes):
+    """Make a module of classes as they were, or will be."""
+    module = types.ModuleType(name)
+    for key, cls in classes.items():
+        cls.__module__, cls.__qualname__ = name, key
+        setattr(module, key, cls)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+# --- the allow-list
+
+
+def test_strict_mode_builds_what_is_listed():
+    data = SnapshotSerializer().dumps({"a": Address(city="x"), "m": HumanMessage("x")})
+    strict = SnapshotSerializer(strict=True)
+    with pytest.raises(TypeNotAllowedError, match=r"allowed_types=\[Address\]"):
+        strict.loads(data)
+    for serializer in (
+        SnapshotSerializer(strict=True, allowed_types=[Address]),
+        strict.with_allowlist([(HOME, "Address")]),
+        strict.with_allowlist([("x", "y")]).with_allowlist({(HOME, "Address")}),
+    ):
+        assert serializer.loads(data) == {"a": Address(city="x"), "m": HumanMessage("x")}
+    with pytest.raises(TypeNotAllowedError):
+        strict.loads(data)  # a clone widens nothing but itself
+
+
+def test_strict_mode_knows_nested_classes_by_either_name():
+    data = SnapshotSerializer().dumps(Outer.Inner(1))
+    for name in ("Inner", "Outer.Inner"):
+        strict = SnapshotSerializer(strict=True).with_allowlist([(HOME, name)])
+        assert strict.loads(data) == Outer.Inner(1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        AIMessage("x", tool_calls=[{"name": "f", "args": {}, "id": "1"}]),
+        Send("a", (1,)),
+        Interrupt(value={1}, id="i"),
+        ValueError("x"),
+    ],
+)
+def test_strict_mode_needs_no_list_for_langgraphs_own(value):
+    serializer = SnapshotSerializer(strict=True)
+    assert_same(serializer.loads(serializer.dumps(value)), value)
+
+
+@pytest.mark.parametrize(("text", "strict"), [("true", True), ("1", True), ("", False)])
+def test_strict_mode_follows_the_environment(monkeypatch, text, strict):
+    monkeypatch.setenv("LANGGRAPH_STRICT_MSGPACK", text)
+    data = SnapshotSerializer().dumps(Color.RED)
+    if strict:
+        with pytest.raises(TypeNotAllowedError):
+            SnapshotSerializer().loads(data)
+    assert SnapshotSerializer(strict=False).loads(data) is Color.RED
+
+
+def test_a_type_that_is_gone_is_named():
+    with pytest.raises(TypeNotAllowedError) as caught:
+        SnapshotSerializer().decode([{"$type": "shop.models:Order", "id": 1}])
+    assert "'shop.models:Order'" in str(caught.value)
+    assert "upgrades={'shop.models:Order': NewClass}" in str(caught.value)
+
+
+def test_fields_instead_of_an_error(caplog):
+    serializer = SnapshotSerializer(on_unknown_type="fields")
+    tree = {"$type": "shop:Order", "id": 1, "tags": {"$type": "set", "items": ["a"]}}
+    with caplog.at_level(logging.WARNING):
+        assert serializer.decode([tree, tree]) == [{"id": 1, "tags": {"a"}}] * 2
+    assert len(caplog.records) == 1
+    assert "shop:Order" in caplog.text
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="max_depth"):
+        SnapshotSerializer(max_depth=1000)
+    with pytest.raises(ValueError, match="on_unknown_type"):
+        SnapshotSerializer(on_unknown_type="ignore")  # type: ignore[arg-type]  # on purpose
+
+
+# --- classes made in functions
+
+
+def make_local(base=pydantic.BaseModel):
+    class Local(base):
+        a: int = 1
+
+    return Local
+
+
+def test_local_classes_are_found_by_the_process_that_saved_them():
+    serializer, local = SnapshotSerializer(), make_local()
+    assert_same(serializer.loads(serializer.dumps([local(a=2)])), [local(a=2)])
+
+
+def test_local_classes_elsewhere_are_passed_in():
+    local = make_local()
+    name = f"{__name__}:{local.__qualname__}"
+    tree = {"$type": name.replace("make_local", "make_other"), "a": 2}
+    with pytest.raises(TypeNotAllowedError):
+        SnapshotSerializer().decode(tree)
+    local.__qualname__ = local.__qualname__.replace("make_local", "make_other")
+    assert SnapshotSerializer(allowed_types=[local]).decode(tree) == local(a=2)
+
+
+def test_the_class_that_is_passed_in_comes_before_one_of_the_same_name():
+    first, second = make_local(), make_local()
+    data = SnapshotSerializer().dumps(first())
+    assert type(SnapshotSerializer(allowed_types=[second]).loads(data)) is second
+
+
+def test_classes_are_forgotten_after_a_while():
+    serializer = SnapshotSerializer()
+    for _ in range(2100):
+        serializer.dumps(dataclasses.make_dataclass("Made", ["a"])(1))
+    gc.collect()
+    from langgraph_pg_snapshot.serializer import codec
+
+    assert len(codec._learned) <= 2048
+    assert serializer.loads(serializer.dumps(Plain(1))) == Plain(1)
+
+
+# --- evolving state
+
+
+def test_upgrades_to_a_class_and_to_a_function():
+    tree = {"$type": "old.place:Address", "city": "x", "street": None}
+    moved = SnapshotSerializer(upgrades={"old.place:Address": Address})
+    assert moved.decode(tree) == Address(city="x", street=None)
+    converted = SnapshotSerializer(
+        upgrades={"old.place:Address": lambda fields: Address(city=fields["city"].upper())}
+    )
+    assert_same(converted.decode([tree]), [Address(city="X")])
+    strict = SnapshotSerializer(strict=True, upgrades={"old.place:Address": Address})
+    assert strict.decode(tree) == Address(city="x", street=None)
+
+
+def test_upgrades_of_a_class_that_kept_its_name():
+    serializer = SnapshotSerializer(
+        upgrades={f"{HOME}:Plain": lambda fields: Plain(fields["a"], ["upgraded"])}
+    )
+    assert serializer.loads(serializer.dumps(Plain(1))) == Plain(1, ["upgraded"])
+
+
+def test_a_class_that_moved_but_is_still_reachable(monkeypatch):
+    module = module_with("old_home", monkeypatch)
+    module.Address = Address
+    tree = {"$type": "old_home:Address", "city": "x", "street": None}
+    assert SnapshotSerializer().decode(tree) == Address(city="x", street=None)
+
+
+def test_fields_that_were_added_take_plain_defaults():
+    @dataclasses.dataclass
+    class Grown:
+        a: int
+        b: int = 5
+        c: list[Any] = dataclasses.field(default_factory=list)
+
+    class GrownModel(pydantic.BaseModel):
+        a: int
+        b: int = 5
+        c: dict[str, Any] = pydantic.Field(default_factory=dict)
+        d: list[int] = []
+
+    for cls in (Grown, GrownModel):
+        serializer = SnapshotSerializer(upgrades={"app:State": cls})
+        value = serializer.decode({"$type": "app:State", "a": 1})
+        assert value == cls(a=1)
+        assert value.c is not serializer.decode({"$type": "app:State", "a": 1}).c
+
+
+def test_fields_that_were_added_without_a_plain_default_are_named():
+    class Stamped(pydantic.BaseModel):
+        a: int
+        at: float = pydantic.Field(default_factory=lambda: 1.0)
+
+    serializer = SnapshotSerializer(upgrades={"app:State": Stamped})
+    with pytest.raises(DeserializationError, match=r"no field 'at'.*upgrades="):
+        serializer.decode({"$type": "app:State", "a": 1})
+
+
+def test_fields_that_were_removed_are_left_out_with_a_warning(caplog):
+    tree = {"$type": f"{HOME}:Address", "city": "x", "street": "y", "fax": "z"}
+    with caplog.at_level(logging.WARNING):
+        assert SnapshotSerializer().decode(tree) == Address(city="x", street="y")
+    assert "'fax'" in caplog.text
+    tree = {"$type": f"{HOME}:Slotted", "a": 1, "b": 2, "fax": "z"}
+    assert SnapshotSerializer().decode(tree) == Slotted(1, 2)
+
+
+# --- JSON that people edited
+
+
+def test_edited_objects_still_load():
+    serializer = SnapshotSerializer()
+    tree = serializer.encode({"b": 1, "a": {"z": 1, "y": 2}})
+    tree["added"] = 3
+    del tree["b"]
+    assert_same(serializer.decode(tree), {"a": {"z": 1, "y": 2}, "added": 3})
+    assert_same(
+        serializer.decode({"$order": ["a", "a", 5, "$order"], "b": 1, "a": 2}), {"a": 2, "b": 1}
+    )
+
+
+def test_edited_messages_still_load():
+    serializer = SnapshotSerializer()
+    tree = orjson.loads(serializer.dumps(HumanMessage("x", id="1")))
+    tree["content"] = "edited"
+    tree["name"] = "ann"
+    assert_same(serializer.decode(tree), HumanMessage("edited", id="1", name="ann"))
+
+
+# --- register
+
+
+class Money:
+    def __init__(self, cents):
+        self.cents = cents
+
+    def __eq__(self, other):
+        return isinstance(other, Money) and other.cents == self.cents
+
+    __hash__ = None
+
+
+def test_registered_types():
+    serializer = SnapshotSerializer(strict=True)
+    register(Money, lambda money: {"cents": money.cents}, lambda parts: Money(parts["cents"]))
+    data = serializer.dumps([Money(5)])
+    assert orjson.loads(data) == [{"$type": f"{__name__}:Money", "value": {"cents": 5}}]
+    assert serializer.loads(data) == [Money(5)]
+
+
+# --- the protocol
+
+
+def test_it_is_a_serializer_and_can_be_encrypted():
+    serializer = SnapshotSerializer()
+    assert isinstance(serializer, SerializerProtocol)
+    encrypted = EncryptedSerializer.from_pycryptodome_aes(serializer, key=b"0" * 16)
+    assert_same(encrypted.loads_typed(encrypted.dumps_typed({"b": (1,)})), {"b": (1,)})
+
+
+def test_what_others_wrote_is_refused():
+    with pytest.raises(DeserializationError, match="'msgpack'"):
+        SnapshotSerializer().loads_typed(("msgpack", b"\x01"))
+
+
+def test_threads_share_it():
+    serializer = SnapshotSerializer()
+
+    def work(number):
+        cls = pydantic.create_model(f"M{number % 7}", a=(int, 1), b=(list, []))
+        for _ in range(50):
+            value = {"z": [cls(a=number), Plain(number)], str(number): (number,)}
+            assert serializer.loads(serializer.dumps(value))["z"][1] == Plain(number)
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(40))) == list(range(40))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import Classes
+from .classes import Classes, check_type
 from .codec import DECODERS, Tree
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, reorder, unescape
 
@@ -43,27 +43,28 @@ class Decoder:
         raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
 
     def _list(self, tree: list[Any], depth: int) -> list[Any]:
-        if SCALARS.issuperset(map(type, tree)):
-            return tree.copy()
         node = self.node
         depth -= 1
         return [item if type(item) in SCALARS else node(item, depth) for item in tree]
 
     def _object(self, tree: Tree, depth: int) -> Tree:
         order = tree.get(ORDER)
-        if order is not None:
-            tree = _in_order(tree, order)
-            if SCALARS.issuperset(map(type, tree.values())):
-                return tree
-        elif SCALARS.issuperset(map(type, tree.values())):
-            tree = tree.copy()
-            tree.pop(ORDER, None)
-            return tree
         node = self.node
         depth -= 1
-        return {
-            key: item if type(item) in SCALARS else node(item, depth) for key, item in tree.items()
-        }
+        out: Tree = {}
+        if order is None:
+            for key, item in tree.items():
+                out[key] = item if type(item) in SCALARS else node(item, depth)
+            out.pop(ORDER, None)
+            return out
+        for key in check_type(order, list):
+            item = tree.get(key, tree)
+            if item is tree:
+                break
+            out[key] = item if type(item) in SCALARS else node(item, depth)
+        if len(out) == len(tree) - 1 and ORDER not in out:
+            return out
+        return self._object(reorder(tree, order), depth + 1)  # someone edited it
 
     def _tagged(self, tag: Any, tree: Tree, depth: int) -> Any:
         if type(tag) is not str:
@@ -81,18 +82,6 @@ class Decoder:
         return fields
 
 
-def _in_order(tree: Tree, order: Any) -> Tree:
-    if type(order) is not list:
-        raise DeserializationError(f"{ORDER} is not a list of names")
-    try:
-        ordered = {key: tree[key] for key in order}
-    except (KeyError, TypeError):
-        return reorder(tree, order)
-    if len(ordered) != len(tree) - 1 or ORDER in ordered:
-        return reorder(tree, order)
-    return ordered
-
-
 def _decode_str(_dec: Decoder, tree: Tree, _depth: int) -> str:
     return unescape(tree["escaped"])
 
@@ -102,10 +91,7 @@ def _decode_int(_dec: Decoder, tree: Tree, _depth: int) -> int:
 
 
 def _decode_float(_dec: Decoder, tree: Tree, _depth: int) -> float:
-    text = tree["value"]
-    if type(text) is not str:
-        raise DeserializationError("a tagged float is not text")
-    return float(text)
+    return float(check_type(tree["value"], str))
 
 
 def _decode_pairs(dec: Decoder, tree: Tree, depth: int) -> dict[Any, Any]:

@@ -18,22 +18,29 @@ _STR_ONLY: Final = frozenset({str})
 
 
 class Encoder:
-    """Settings of one walk, and what it has learned about the shapes of dicts.
+    """Settings of one walk.
+
+    A quick walk leaves to orjson what orjson refuses: lone surrogates, integers beyond 64 bits,
+    keys that are not exactly str. If it does, a careful walk follows, which finds their place.
 
     Args:
-        careful: look at every str and int. Otherwise those are taken as they are, and whoever
-            writes the tree as text finds out whether it holds something that ``jsonb`` refuses.
+        careful: look at everything; what is written shares no list with what is remembered.
         keep_order: note the order of keys where ``jsonb`` would change it.
+
+    Attributes:
+        plain: types whose values are taken as they are.
+        text: str, if it is taken as it is unless there is a NUL in it, which orjson lets pass.
     """
 
-    __slots__ = ("careful", "keep_order", "plain")
+    __slots__ = ("careful", "keep_order", "plain", "text")
 
     def __init__(self, *, careful: bool, keep_order: bool) -> None:
         self.careful = careful
         self.keep_order = keep_order
         self.plain: frozenset[type] = frozenset(
-            {bool, type(None)} if careful else {bool, type(None), str, int}
+            {bool, type(None)} if careful else {bool, type(None), int}
         )
+        self.text: type | None = None if careful else str
 
     def node(self, value: Any, depth: int) -> Any:
         """Write any value in at most ``depth`` levels of JSON.
@@ -69,17 +76,18 @@ def encode_float(_enc: Encoder, value: float, _depth: int) -> Any:
 
 def encode_list(enc: Encoder, value: list[Any], depth: int) -> list[Any]:
     """Write a list."""
-    plain = enc.plain
-    if plain.issuperset(map(type, value)):
-        return value.copy()
     if depth < 1:
         too_deep()
     depth -= 1
+    plain, text = enc.plain, enc.text
     out: list[Any] = []
     try:
         for item in value:
             cls = type(item)
-            out.append(item if cls in plain else ENCODERS[cls](enc, item, depth))
+            if (cls is text and "\0" not in item) or cls in plain:
+                out.append(item)
+            else:
+                out.append(ENCODERS[cls](enc, item, depth))
     except Refused as refused:
         refused.path.append(f"[{len(out)}]")
         raise
@@ -94,32 +102,24 @@ def encode_dict(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
     order = known_orders.get(keys)
     if order is None:
         order = order_of(keys)
-    # In a quick walk orjson refuses subclasses of str as keys, which order_of() did not see.
     if order is None or (enc.careful and not _STR_ONLY.issuperset(map(type, keys))):
         return encode_pairs(enc, value, depth)
-    plain = enc.plain
-    for item in value.values():
-        if type(item) not in plain:
-            out = _encode_members(enc, value, depth - 1)
-            break
-    else:
-        out = value.copy()
-    if order and enc.keep_order:
-        out[ORDER] = list(order)
-    return out
-
-
-def _encode_members(enc: Encoder, value: dict[str, Any], depth: int) -> Tree:
-    plain = enc.plain
+    depth -= 1
+    plain, text = enc.plain, enc.text
     out: Tree = {}
     key = ""
     try:
         for key, item in value.items():
             cls = type(item)
-            out[key] = item if cls in plain else ENCODERS[cls](enc, item, depth)
+            if (cls is text and "\0" not in item) or cls in plain:
+                out[key] = item
+            else:
+                out[key] = ENCODERS[cls](enc, item, depth)
     except Refused as refused:
         refused.path.append(f"[{key!r}]")
         raise
+    if order and enc.keep_order:
+        out[ORDER] = order.copy() if enc.careful else order
     return out
 
 

@@ -78,7 +78,7 @@ class ModelCodec:
             "    if depth < 1 or tuple(state) != names:",
             "        return odd(enc, value, depth)",
             f"    {', '.join(taken)}, = state.values()" if taken else "    pass",
-            "    plain = enc.plain",
+            "    plain, text = enc.plain, enc.text",
             "    depth -= 1",
             f"    tree = {{'$type': {self.tag!r}}}",
             "    try:",
@@ -95,7 +95,7 @@ class ModelCodec:
             lines += [
                 f"        if {condition}:",
                 f"            cls = type({item})",
-                "            if cls in plain:",
+                f"            if (cls is text and '\\0' not in {item}) or cls in plain:",
                 f"                tree[{name!r}] = {item}",
                 "            else:",
                 f"                name = {name!r}",

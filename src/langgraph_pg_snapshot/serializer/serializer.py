@@ -23,7 +23,7 @@ DEFAULT_MAX_DEPTH = 200
 _MAX_DEPTH = 250
 _MAX_STEPS = 20
 
-_quick = {order: Encoder(careful=False, keep_order=order) for order in (True, False)}
+_quick = Encoder(careful=False, keep_order=True)
 _careful = {order: Encoder(careful=True, keep_order=order) for order in (True, False)}
 
 
@@ -121,12 +121,9 @@ class SnapshotSerializer:
             SerializationError: something in it can't be stored; the message names the place.
         """
         try:
-            data = orjson.dumps(self._encode(_quick[True], value))
-            if b"\\u0000" not in data:
-                return data
+            return orjson.dumps(self._encode(_quick, value))
         except orjson.JSONEncodeError:
-            pass
-        return orjson.dumps(self._encode(_careful[True], value))
+            return orjson.dumps(self._encode(_careful[True], value))
 
     def loads(self, data: bytes | bytearray | memoryview | str) -> Any:
         """Read JSON text, as :meth:`dumps` writes it or PostgreSQL prints it.

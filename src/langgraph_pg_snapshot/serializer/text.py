@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 ESCAPED_TEXT_TAG: Final = "str"
 TYPE: Final = "$type"
@@ -19,7 +19,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff\\\\]")
 _ESCAPE = re.compile(r"\\(?:\\|u([0-9a-f]{4})|)")
 # The shapes of dicts repeat: a chat of a thousand messages has some twenty of them. A tuple of
 # subclasses of str equals one of plain str, so whoever looks here must rule those out.
-Order = tuple[str, ...] | None
+Order = list[str] | None
 known_orders: dict[tuple[object, ...], Order] = {}
 _MAX_SHAPES: Final = 4096
 _MAX_SHAPE_KEYS: Final = 64
@@ -70,7 +70,8 @@ def order_of(keys: tuple[object, ...]) -> Order:
     """
     if not all(type(key) is str and key[:1] != "$" and is_storable(key) for key in keys):
         return None
-    order: Order = keys if sorted(keys, key=_jsonb_rank) != list(keys) else ()  # type: ignore[arg-type,assignment]  # all are str, as checked above
+    names: list[Any] = list(keys)
+    order: list[str] = names if sorted(names, key=_jsonb_rank) != names else []
     if len(keys) <= _MAX_SHAPE_KEYS:
         if len(known_orders) >= _MAX_SHAPES:
             known_orders.clear()

@@ -89,7 +89,8 @@ def compare(name: str, make: Callable[[int], list[Any]], size: int) -> None:
     value = make(size)
     repeats = max(1, 4000 // size)
     packed, text = theirs.dumps_typed(value), ours.dumps_typed(value)
-    assert ours.loads_typed(text) == value
+    if ours.loads_typed(text) != value:
+        raise SystemExit(f"{name} does not come back")
     seconds = [
         best(lambda: theirs.dumps_typed(value), repeats),
         best(lambda: ours.dumps_typed(value), repeats),

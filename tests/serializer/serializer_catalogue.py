@@ -1,5 +1,7 @@
 """Every kind of value that is kept exactly, by name: made anew for each test."""
 
+# ruff: noqa: DTZ001, DTZ901  # naive datetimes are values that people store, too
+
 from __future__ import annotations
 
 import enum
@@ -38,7 +40,7 @@ class Color(enum.Enum):
     LIST = [1, 2]  # noqa: RUF012  # an unhashable value is looked up by name
 
 
-class TextEnum(str, enum.Enum):  # noqa: UP042  # the kind that people had before StrEnum
+class TextEnum(str, enum.Enum):
     A = "a"
     NUL = "\x00"
 
@@ -91,7 +93,7 @@ class Slotted:
 
 
 @dataclass(slots=True, frozen=True)
-class SlottedChild(Slotted if False else object):  # noqa: SIM210
+class SlottedFrozen:
     a: int = 1
 
 
@@ -201,7 +203,7 @@ class Config(dict):
     pass
 
 
-class Name(str):
+class Name(str):  # noqa: SLOT000  # it has attributes, as a subclass may
     pass
 
 
@@ -361,7 +363,11 @@ CASES: dict[str, Any] = {
         pathlib.PureWindowsPath("c:\\a"),
         pathlib.Path("\udcff"),
     ],
-    "patterns": lambda: [re.compile("a(b)", re.I | re.M), re.compile(b"\xff"), re.compile("\x00")],
+    "patterns": lambda: [
+        re.compile("a(b)", re.IGNORECASE | re.MULTILINE),
+        re.compile(b"\xff"),
+        re.compile("\x00"),
+    ],
     "addresses": lambda: [
         ipaddress.ip_address("10.0.0.1"),
         ipaddress.ip_address("fe80::1%eth0"),
@@ -386,7 +392,7 @@ CASES: dict[str, Any] = {
         Plain(1, [Plain(2)]),
         Frozen(1, (Frozen(2),)),
         Slotted(1, Slotted(2)),
-        SlottedChild(),
+        SlottedFrozen(),
         Child(1, d=2.5),
         Outer.Inner(3),
         _with_cache(),
@@ -507,7 +513,9 @@ if sys.version_info >= (3, 11):
         BIG = "big"
 
     CASES["StrEnum"] = lambda: [Size.BIG, {Size.BIG: Size.BIG}]
-    CASES["ExceptionGroup"] = lambda: ExceptionGroup("g", [ValueError(1), KeyError("k")])
+    CASES["ExceptionGroup"] = lambda: ExceptionGroup(  # noqa: F821  # under the version that has it
+        "g", [ValueError(1), KeyError("k")]
+    )
 
 if sys.version_info < (3, 14):
     from pydantic import v1

@@ -147,22 +147,6 @@ def _slots(base):
 
 _OPAQUE = {"uuid", "fractions", "decimal", "_decimal", "pathlib", "pathlib._local", "ipaddress"}
 
-_CHECKS = [
-    (bool, lambda got, want, path: _equal(got, want, path)),
-    (float, _float),
-    (complex, _complex),
-    (Decimal, _decimal),
-    ((int, str, bytes, bytearray), lambda got, want, path: _equal(got, want, path)),
-    (dict, _mapping),
-    ((list, tuple, deque), _sequence),
-    ((set, frozenset), _set),
-    ((datetime, time), _moment),
-    (memoryview, _view),
-    (BaseModel, _model),
-    (BaseException, _exception),
-    (type, lambda got, want, path: _identical(got, want, path)),
-]
-
 
 def _equal(got, want, path):
     assert got == want, f"{path}: {got!r} != {want!r}"
@@ -170,3 +154,20 @@ def _equal(got, want, path):
 
 def _identical(got, want, path):
     assert got is want, f"{path}: another class"
+
+
+_CHECKS = [
+    (bool, _equal),
+    (float, _float),
+    (complex, _complex),
+    (Decimal, _decimal),
+    ((int, str, bytes, bytearray), _equal),
+    (dict, _mapping),
+    ((list, tuple, deque), _sequence),
+    ((set, frozenset), _set),
+    ((datetime, time), _moment),
+    (memoryview, _view),
+    (BaseModel, _model),
+    (BaseException, _exception),
+    (type, _identical),
+]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 from langgraph.types import Command, Interrupt, Overwrite, Send
-
-from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from serializer_catalogue import CASES
 from serializer_sameness import assert_same
+
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 NESTS = {
     "list": lambda value: [[value], value],
@@ -17,7 +17,7 @@ NESTS = {
     "send": lambda value: Send("node", {"state": value}),
     "interrupt": lambda value: Interrupt(value=value, id="i"),
     "command": lambda value: Command(resume=value, update={"a": value}),
-    "overwrite": lambda value: Overwrite(value),
+    "overwrite": Overwrite,
 }
 
 cases = pytest.mark.parametrize("make", CASES.values(), ids=CASES.keys())

@@ -1,5 +1,7 @@
 """docs/serializer.md is true: each row of its tables, each block of code, each tag."""
 
+# ruff: noqa: S102, S307  # what runs here is our own documentation
+
 from __future__ import annotations
 
 import dataclasses
@@ -13,15 +15,15 @@ from typing import Generic, TypeVar
 
 import pydantic
 import pytest
+from serializer_sameness import assert_same
 
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.codec import DECODERS
-from serializer_sameness import assert_same
 
 TEXT = (Path(__file__).parents[2] / "docs" / "serializer.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `(.+?)`(?: \([^|`]*\))? \| `(.+)` \|$", re.M)
+ROW = re.compile(r"^\| `(.+?)`(?: \([^|`]*\))? \| `(.+)` \|$", re.MULTILINE)
 ROWS = [(code, stored.replace("\\|", "|")) for code, stored in ROW.findall(TEXT)]
-PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 SETTING = """
 import re
@@ -122,7 +124,7 @@ def test_blocks_of_code_run(names):
 
 
 def test_first_example(names):
-    shown = json.loads(re.findall(r"^```json\n(.*?)^```", TEXT, re.M | re.S)[0])
+    shown = json.loads(re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[0])
     exec(PYTHON[0], names)
     assert json.loads(names["data"]) == shown
 

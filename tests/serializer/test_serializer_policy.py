@@ -17,11 +17,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.types import Interrupt, Send
+from serializer_catalogue import Address, Color, Outer, Plain, Slotted
+from serializer_sameness import assert_same
 
 from langgraph_pg_snapshot.errors import DeserializationError, TypeNotAllowedError
 from langgraph_pg_snapshot.serializer import SnapshotSerializer, register
-from serializer_catalogue import Address, Color, Outer, Plain, Slotted
-from serializer_sameness import assert_same
 
 HOME = "serializer_catalogue"
 

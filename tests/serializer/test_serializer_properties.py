@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core import messages as lc
 from langgraph.types import Command, Interrupt, Send
-
-from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from serializer_catalogue import (
     Address,
     Child,
@@ -32,6 +30,8 @@ from serializer_catalogue import (
     TextEnum,
 )
 from serializer_sameness import assert_same
+
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 serializer = SnapshotSerializer()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from .classes import check_type, derives, name_of
 from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree
 from .decoder import SCALARS, Decoder
-from .encoder import Encoder, encode_dict
+from .encoder import Encoder, encode_dict, encode_list
 from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
 
 _FIELDS_SET: Final = "$fields_set"
@@ -105,7 +105,16 @@ class ModelCodec:
             "    except Refused as refused:",
             "        refused.path.append('.' + name)",
             "        raise",
-            "    return rest(enc, value, tree, depth)",
+            "    extra = value.__pydantic_extra__",
+            "    fields_set = value.__pydantic_fields_set__",
+            "    if (",
+            f"        extra or (extra is None) is {self.allows_extra}",
+            "        or value.__pydantic_private__ is not None",
+            "        or len(fields_set) != len(tree) - 1",
+            "        or fields_set.difference(tree)",
+            "    ):",
+            "        return rest(enc, value, tree, depth)",
+            "    return tree",
         ]
         namespace: dict[str, Any] = {
             "Refused": Refused,
@@ -124,17 +133,12 @@ class ModelCodec:
         return self._encode_rest(enc, value, tree, depth - 1)
 
     def _encode_rest(self, enc: Encoder, value: Any, tree: Tree, depth: int) -> Tree:
-        fields_set = value.__pydantic_fields_set__
         extra = value.__pydantic_extra__
-        private = value.__pydantic_private__
-        if not extra and private is None and (extra is None) is not self.allows_extra:
-            if len(fields_set) != len(tree) - 1 or not tree.keys() >= fields_set:
-                tree[_FIELDS_SET] = _names(enc, value.__dict__, fields_set)
-            return tree
+        fields_set = value.__pydantic_fields_set__
         expected = {name for name in tree if name[0] != "$"}.union(extra or ())
-        if value.__pydantic_fields_set__ != expected:
-            names = [*value.__dict__, *(extra or ())]
-            tree[_FIELDS_SET] = _names(enc, names, value.__pydantic_fields_set__)
+        if fields_set != expected:
+            known = (*value.__dict__, *extra) if extra else tuple(value.__dict__)
+            tree[_FIELDS_SET] = encode_list(enc, _listed(known, frozenset(fields_set)), 1)
         for name, part in ((_EXTRA, extra), (_PRIVATE, value.__pydantic_private__)):
             if part or (part is None) is (name == _EXTRA and self.allows_extra):
                 try:
@@ -194,11 +198,11 @@ def _dict_or_none(value: Any) -> Any:
     return None if value is None else check_type(value, dict)
 
 
-def _names(enc: Encoder, known: Any, names: set[str]) -> Any:
+@lru_cache(maxsize=1024)
+def _listed(known: tuple[str, ...], names: frozenset[str]) -> list[str]:
     """List a set of names in an order that does not depend on hashes."""
     ordered = [name for name in known if name in names]
-    ordered += sorted(names.difference(ordered))
-    return enc.node(ordered, 1)
+    return ordered + sorted(names.difference(ordered))
 
 
 def find_model(cls: type) -> Codec | None:

@@ -65,6 +65,11 @@ def test_all_come_back_through_jsonb(serializer, jsonb_roundtrip):
         assert_same(serializer.loads(printed), make(), name)
 
 
+@cases
+def test_order_is_written_only_if_asked_for(serializer, make):
+    assert b'"$order":' not in orjson.dumps(serializer.encode([make()], keep_order=False))
+
+
 def test_typed_protocol(serializer):
     kind, data = serializer.dumps_typed({"b": (1,), "a": None})
     assert kind == "snapshot"

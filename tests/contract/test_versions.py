@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from helpers import Chain, checkpoint_of, config_of, next_version
+from helpers import Chain, checkpoint_of, config_of, new_id, next_version
 
 
 def test_version_is_a_padded_number_and_a_random_part():
@@ -148,3 +148,32 @@ def test_forks_keep_their_own_values(saver, other, thread_id):
     for config in (root, left, right):
         for reader in (saver, other):
             assert reader.get_tuple(config).checkpoint["channel_values"] == chain.values(config)
+
+
+@pytest.mark.parametrize("was_there", [False, True], ids=["not-yet-stored", "stored"])
+def test_parent_that_another_process_put_since_is_looked_at_again(
+    saver, other, thread_id, was_there
+):
+    """What a process knows of a parent may be outdated; a value must not get lost by that."""
+    first, second = next_version(None), next_version(next_version(None))
+    parent_id = new_id()
+    parent = config_of(thread_id, parent_id)
+    other.put(config_of(thread_id), checkpoint_of({}, {}), {}, {})
+    if was_there:
+        saver.put(
+            config_of(thread_id),
+            checkpoint_of({"kept": 1}, {"kept": first}, parent_id),
+            {},
+            {"kept": first},
+        )
+    else:
+        saver.put(parent, checkpoint_of({}, {}), {}, {})
+    # Small values add no item, so that the log does not show that anything changed.
+    other.put(
+        config_of(thread_id),
+        checkpoint_of({"kept": 2}, {"kept": second}, parent_id),
+        {},
+        {"kept": second},
+    )
+    child = saver.put(parent, checkpoint_of({}, {"kept": second}), {}, {})
+    assert saver.get_tuple(child).checkpoint["channel_values"] == {"kept": 2}

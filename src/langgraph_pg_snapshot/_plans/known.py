@@ -22,9 +22,9 @@ MAX_NAMESPACES = 4_096
 MAX_LAYOUTS = 4
 
 
-@dataclass
+@dataclass(frozen=True)
 class KnownLog:
-    """What is known of one namespace's log.
+    """What is known of one namespace's log at one moment, to build a checkpoint on.
 
     Attributes:
         epoch: Changes when items are removed; random at first, so that a thread that was deleted
@@ -33,7 +33,7 @@ class KnownLog:
         next_items: The number that the next item gets, by channel (see `layout.Log`).
         digests: Which items hold which values; grows in place, which is safe as long as the epoch
             stays.
-        layouts: How the last few checkpoints lie, oldest first.
+        parent: How the checkpoint to build on lies, if there is one.
         is_new: The namespace is believed not to exist yet.
     """
 
@@ -41,13 +41,24 @@ class KnownLog:
     appended: int = 0
     next_items: Mapping[str, int] = field(default_factory=dict)
     digests: Digests = field(default_factory=Digests)
-    layouts: OrderedDict[str, Layout] = field(default_factory=OrderedDict)
+    parent: Layout | None = None
     is_new: bool = False
 
     @classmethod
     def new(cls) -> KnownLog:
         """A namespace that does not exist yet."""
         return cls(epoch=new_epoch(), is_new=True)
+
+
+@dataclass
+class _Entry:
+    """A namespace in the cache; ``layouts`` are those of its last few checkpoints, oldest first."""
+
+    epoch: int
+    appended: int = 0
+    next_items: Mapping[str, int] = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
+    layouts: OrderedDict[str, Layout] = field(default_factory=OrderedDict)
 
 
 def new_epoch() -> int:
@@ -59,16 +70,20 @@ class KnownLogs:
     """The cache: by namespace, the least recently used go first. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._logs: OrderedDict[NamespaceKey, KnownLog] = OrderedDict()
+        self._logs: OrderedDict[NamespaceKey, _Entry] = OrderedDict()
         self._digests = 0
         self._lock = threading.Lock()  # held for dict operations only, never over I/O
 
-    def get(self, key: NamespaceKey) -> KnownLog | None:
-        """What is known, if anything."""
+    def get(self, key: NamespaceKey, parent_id: str | None) -> KnownLog | None:
+        """What is known of a log and of the checkpoint to build on; None unless it is both."""
         with self._lock:
-            if (log := self._logs.get(key)) is not None:
-                self._logs.move_to_end(key)
-            return log
+            if (log := self._logs.get(key)) is None:
+                return None
+            self._logs.move_to_end(key)
+            parent = log.layouts.get(parent_id) if parent_id is not None else None
+            if parent_id is not None and parent is None:
+                return None
+            return KnownLog(log.epoch, log.appended, log.next_items, log.digests, parent)
 
     def learn(
         self,
@@ -81,12 +96,12 @@ class KnownLogs:
         checkpoint_id: str | None = None,
         layout: Layout | None = None,
     ) -> KnownLog:
-        """Note what a read or a put has shown."""
+        """Note what a read or a put has shown; returns just that, with all digests known."""
         with self._lock:
             log = self._logs.get(key)
             if log is None or log.epoch != epoch:
                 self._drop(key)
-                log = self._logs[key] = KnownLog(epoch)
+                log = self._logs[key] = _Entry(epoch)
             before = len(log.digests)
             log.digests.update(digests)
             self._digests += len(log.digests) - before
@@ -103,7 +118,7 @@ class KnownLogs:
                 self._digests > MAX_DIGESTS or len(self._logs) > MAX_NAMESPACES
             ):
                 self._drop(next(iter(self._logs)))
-            return log
+            return KnownLog(epoch, appended, next_items, log.digests, layout)
 
     def forget(self, key: NamespaceKey) -> None:
         """What was known turned out to be wrong."""

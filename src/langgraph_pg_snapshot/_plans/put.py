@@ -68,16 +68,16 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         yield Heavy()
     params = _checkpoint_params(store.codec, new)
     described: dict[str, bytes | Pieces] = {}
-    known = store.known.get(key)
-    if known is None and parent_id is None:
+    known = store.known.get(key, parent_id)
+    if known is not None and _is_outdated(known.parent, new):
+        known = None
+    elif known is None and parent_id is None:
         known = KnownLog.new()
     for _ in range(MAX_TRIES):
-        if known is None or (parent_id is not None and parent_id not in known.layouts):
+        if known is None:
             known = yield from _read_lineage(store, key, parent_id)
-        appended = known.appended
         log = Log(dict(known.next_items), known.digests)
-        parent = known.layouts.get(parent_id) if parent_id is not None else None
-        stored = _lay_out(store.codec, new, parent, log, described)
+        stored = _lay_out(store.codec, new, known.parent, log, described)
         runs = runs_in(stored.values())
         rows = yield Stmt(
             store.queries("put_checkpoint"),
@@ -85,7 +85,7 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
             | {
                 "is_new": known.is_new,
                 "epoch": known.epoch,
-                "appended": appended,
+                "appended": known.appended,
                 "next_items": orjson.dumps(log.next_items).decode(),
                 "item_ids": list(log.added),
                 "digests": [columns.digest for columns in log.new_items],
@@ -101,7 +101,7 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
             store.known.learn(
                 key,
                 epoch=known.epoch,
-                appended=appended + len(log.new_items),
+                appended=known.appended + len(log.new_items),
                 next_items=log.next_items,
                 digests=log.added,
                 checkpoint_id=new.checkpoint["id"],
@@ -111,6 +111,20 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         store.known.forget(key)
         known = None
     raise ConcurrentWriteError
+
+
+def _is_outdated(parent: Layout | None, new: NewCheckpoint) -> bool:
+    """Whether another process has put the parent (again) since it was seen here.
+
+    The guard does not tell, if no item was added; and it matters only where the parent is to give
+    the value of a channel at a version that it is not known to have.
+    """
+    return parent is not None and any(
+        channel not in new.new_versions
+        and channel not in new.checkpoint["channel_values"]
+        and parent.versions.get(channel) != version
+        for channel, version in new.checkpoint["channel_versions"].items()
+    )
 
 
 def _lay_out(

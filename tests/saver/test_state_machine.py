@@ -95,7 +95,8 @@ def element(channel: str, number: int, length: int) -> Any:
 def edits(draw, channel: str):
     """A function that makes a channel's next value from the one before."""
     kind = draw(st.sampled_from(["append", "append", "edit", "trim", "move", "none", "few", "big"]))
-    number, length = draw(st.integers(0, 9999)), draw(st.sampled_from([1, 30, 90, 300]))
+    # Few different ones: values that were removed come back.
+    number, length = draw(st.integers(0, 8)), draw(st.sampled_from([30, 90, 300]))
     count, place = draw(st.integers(1, 12)), draw(st.integers(0, 30))
     new = [element(channel, number + i, length) for i in range(count)]
 
@@ -409,6 +410,7 @@ def async_savers(dsn: str, serde: str) -> Iterator[Any]:
         loop.run_until_complete(pool.close())
 
 
+@pytest.mark.timeout(600)  # hypothesis may take minutes to make a failure small
 @pytest.mark.parametrize(
     ("savers", "serde", "examples"),
     [

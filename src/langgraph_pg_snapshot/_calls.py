@@ -54,6 +54,8 @@ def put(
         if name not in checkpoint:
             raise InvalidArgumentError(f"checkpoint has no {name!r}")
     check_id("checkpoint_id", checkpoint["id"])
+    for channel in checkpoint["channel_versions"]:
+        check_id("channel name", channel)
     new = storing.NewCheckpoint(
         target,
         cast("Mapping[str, Any]", checkpoint),
@@ -132,7 +134,7 @@ class Lister:
         self._cursor = listing.Cursor()
 
     def operation(self, *, is_logged: bool = True) -> Operation:
-        """The listing, for errors and logs; building what a page brought has no record of its own."""
+        """The listing, for errors and logs; building what a page brought has no record itself."""
         key = self._target.key if self._target is not None else None
         namespace = None if key is None or self._listing.any_namespace else key.checkpoint_ns
         return Operation(

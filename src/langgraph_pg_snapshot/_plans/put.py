@@ -32,7 +32,7 @@ from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ConcurrentWriteError, about
-from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
+from langgraph_pg_snapshot.models import NamespaceKey, Target
 
 # Two runs on one thread take turns at worst; ten lost races in a row mean that something is wrong.
 MAX_TRIES = 10
@@ -62,8 +62,6 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
     """
     key, parent_id = new.target.key, new.target.checkpoint_id
     versions: Mapping[str, Any] = new.checkpoint["channel_versions"]
-    for channel in versions:
-        check_id("channel name", channel)
     if _is_heavy(new.checkpoint["channel_values"], new.new_versions):
         yield Heavy()
     params = _checkpoint_params(store.codec, new)

@@ -1,0 +1,356 @@
+"""What is wrong is said before anything is sent, by name; and errors never show a password."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from helpers import checkpoint_of, config_of, new_id, next_version
+from langgraph_pg_snapshot import (
+    ArgumentTypeError,
+    ConnectionUnavailableError,
+    DamagedThreadError,
+    InvalidArgumentError,
+    PostgresSnapshotSaver,
+    SchemaError,
+    SerializationError,
+    SnapshotError,
+    StorageError,
+)
+
+PASSWORD = "s3cret-Passw0rd"
+
+
+@pytest.fixture
+def nowhere():
+    """A saver whose server does not exist: whatever it sends fails with another error."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with PostgresSnapshotSaver(
+            f"postgresql://user:{PASSWORD}@127.0.0.1:{port}/db", timeout=0.3, min_size=0
+        ) as saver:
+            yield saver
+
+
+BAD_IDS = [
+    (7, "must be a str, got int"),
+    (b"id", "must be a str, got bytes"),
+    (1.5, "must be a str, got float"),
+    ("nul\x00inside", "NUL"),
+    ("surrogate \ud800", "lone surrogate"),
+    ("x" * 3000, "3000 bytes"),
+    ("é" * 600, "1200 bytes"),
+]
+NO_THREAD = [
+    ({"configurable": {}}, "thread_id"),
+    ({"configurable": {"thread_id": None}}, "thread_id"),
+    ({}, "configurable"),
+    ({"configurable": None}, "configurable"),
+    (None, "configurable"),
+    ("thread", "configurable"),
+]
+CALLS = {
+    "put": lambda s, c: s.put(c, checkpoint_of({}, {}), {}, {}),
+    "put_writes": lambda s, c: s.put_writes(c, [("a", 1)], "task"),
+    "get_tuple": lambda s, c: s.get_tuple(c),
+    "history": lambda s, c: s.get_delta_channel_history(config=c, channels=["a"]),
+    "list": lambda s, c: list(s.list(c)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("config", "said"), NO_THREAD, ids=repr)
+def test_config_without_thread(nowhere, call, config, said):
+    if call == "list" and config is None:
+        config = {"configurable": {}}  # None means every thread there
+        said = "thread_id"
+    with pytest.raises(InvalidArgumentError, match=said):
+        CALLS[call](nowhere, config)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("key", ["thread_id", "checkpoint_ns", "checkpoint_id"])
+@pytest.mark.parametrize(("bad", "said"), BAD_IDS, ids=lambda v: repr(v)[:12])
+def test_ids_in_config(nowhere, call, key, bad, said):
+    config = config_of("thread", new_id())
+    config["configurable"][key] = bad
+    with pytest.raises(InvalidArgumentError, match=f"{key} .*{said}"):
+        CALLS[call](nowhere, config)
+
+
+@pytest.mark.parametrize(("bad", "said"), BAD_IDS, ids=lambda v: repr(v)[:12])
+def test_ids_as_arguments(nowhere, bad, said):
+    for name, call in {
+        "thread_id": lambda: nowhere.delete_thread(bad),
+        "thread_id ": lambda: nowhere.copy_thread("a", bad),
+        "thread_id  ": lambda: nowhere.copy_thread(bad, "a"),
+        "thread_id   ": lambda: nowhere.prune([bad]),
+        "thread_id    ": lambda: nowhere.load_state(bad),
+        "thread_id     ": lambda: nowhere.save_state(bad, {}),
+        "task_id": lambda: nowhere.put_writes(config_of("t", "c"), [("a", 1)], bad),
+        "checkpoint_id": lambda: nowhere.put(
+            config_of("t"), {**checkpoint_of({}, {}), "id": bad}, {}, {}
+        ),
+    }.items():
+        with pytest.raises(InvalidArgumentError, match=f"{name.strip()} .*{said}"):
+            call()
+
+
+@pytest.mark.parametrize("bad", [b"x", None, 7, "nul\x00", "\ud800"])
+def test_names_of_channels_and_paths(nowhere, bad):
+    config = config_of("t", "c")
+    for call in (
+        lambda: nowhere.put_writes(config, [(bad, 1)], "task"),
+        lambda: nowhere.put_writes(config, [("a", 1)], "task", bad),
+        lambda: nowhere.put(config, checkpoint_of({}, {bad: "1"}), {}, {}),
+        lambda: nowhere.get_delta_channel_history(config=config, channels=[bad]),
+        lambda: nowhere.save_state("t", {bad: 1}),
+        lambda: nowhere.delete_for_runs([bad]),
+    ):
+        with pytest.raises(InvalidArgumentError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda s: s.list(None, limit=-1), ValueError, "limit must be at least 0"),
+        (lambda s: s.list(None, limit="3"), TypeError, "limit must be an int"),
+        (lambda s: s.list(None, limit=True), TypeError, "limit must be an int"),
+        (lambda s: s.list(None, filter=[1]), TypeError, "filter must be a dict"),
+        (lambda s: s.list(None, before="id"), TypeError, "before must be a RunnableConfig"),
+        (lambda s: s.list_threads(limit=-1), ValueError, "limit"),
+        (lambda s: s.list_threads(before="t"), TypeError, "before"),
+        (lambda s: s.prune("thread"), TypeError, "thread_ids must be a list"),
+        (lambda s: s.delete_for_runs("run"), TypeError, "run_ids must be a list"),
+        (lambda s: s.prune(["t"], strategy="oldest"), ValueError, "'oldest'"),
+        (
+            lambda s: s.get_delta_channel_history(config=config_of("t"), channels="ab"),
+            TypeError,
+            "channels must be a list",
+        ),
+        (lambda s: s.save_state("t", [1]), TypeError, "state must be a dict"),
+        (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
+        (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
+    ],
+    ids=range(14),
+)
+def test_other_arguments(nowhere, call, error, said):
+    with pytest.raises(error, match=said) as caught:
+        call(nowhere)
+    assert isinstance(caught.value, SnapshotError)
+
+
+class Unstorable:
+    __slots__ = ()
+
+    def __reduce__(self):
+        raise TypeError("not this one")
+
+
+def rows_of(dsn):
+    with psycopg.connect(dsn) as conn:
+        return [
+            conn.execute(f"SELECT count(*) FROM agent_checkpoints_{t}").fetchone()[0]  # noqa: S608
+            for t in ("threads", "history", "items", "writes")
+        ]
+
+
+def test_value_that_can_not_be_stored_is_named_and_nothing_is_written(ready_database):
+    version = next_version(None)
+    with PostgresSnapshotSaver(ready_database) as saver:
+        values = {"fine": [{"x": "y" * 100}] * 9, "broken": {"deep": [lambda: 1]}}
+        with pytest.raises(SerializationError, match="channel 'broken'") as caught:
+            saver.put(
+                config_of("thread-1"),
+                checkpoint_of(values, dict.fromkeys(values, version)),
+                {},
+                dict.fromkeys(values, version),
+            )
+        assert isinstance(caught.value, TypeError)
+        assert "thread-1" in str(caught.value)
+        with pytest.raises(SerializationError, match="channel 'w'"):
+            saver.put_writes(config_of("thread-1", "c"), [("a", 1), ("w", open)], "task")
+        with pytest.raises(SerializationError, match="channel 's'"):
+            saver.save_state("thread-1", {"s": (n for n in ())})
+    assert rows_of(ready_database) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "pass either a conninfo"),
+        ({"conninfo": f"postgresql://u:{PASSWORD}@h:notaport:x/db?no such"}, "conninfo is not"),
+        ({"conninfo": f"password={PASSWORD} oops"}, "conninfo is not"),
+        ({"conninfo": f"postgresql+psycopg://u:{PASSWORD}@h/db"}, r"lose its '\+driver'"),
+        ({"conninfo": 7}, "got int"),
+        ({"conninfo": "host=h", "min_size": 5, "max_size": 2}, "min_size=5, max_size=2"),
+        ({"conninfo": "host=h", "max_size": 0, "min_size": 0}, "max_size"),
+        ({"conninfo": "host=h", "min_size": "2"}, "min_size must be an int"),
+        ({"conninfo": "host=h", "timeout": 0}, "timeout"),
+        ({"conninfo": "host=h", "max_idle": "x"}, "max_idle"),
+        ({"conninfo": "host=h", "table_name": ""}, "table_name"),
+        ({"conninfo": "host=h", "table_name": "x" * 64}, "table_name"),
+        ({"conninfo": "host=h", "table_name": "nul\x00"}, "table_name"),
+        ({"conninfo": "host=h", "schema": ""}, "schema"),
+        ({"pool": "host=h"}, "pool must be a psycopg_pool.ConnectionPool"),
+        ({"async_pool": 7}, "async_pool must be a psycopg_pool.AsyncConnectionPool"),
+    ],
+    ids=range(16),
+)
+def test_construction(arguments, said):
+    with pytest.raises(InvalidArgumentError, match=said) as caught:
+        PostgresSnapshotSaver(**arguments)
+    assert PASSWORD not in repr(caught.value)
+    assert PASSWORD not in repr(caught.value.__cause__)
+
+
+def test_pools_mixed_up():
+    pool = ConnectionPool("host=h", open=False)
+    async_pool = AsyncConnectionPool("host=h", open=False)
+    with pytest.raises(ArgumentTypeError, match="pass it as async_pool="):
+        PostgresSnapshotSaver(pool=async_pool)
+    with pytest.raises(ArgumentTypeError, match="pass it as pool="):
+        PostgresSnapshotSaver(async_pool=pool)
+    with pytest.raises(InvalidArgumentError, match="either a conninfo"):
+        PostgresSnapshotSaver("host=h", pool=pool)
+    with pytest.raises(InvalidArgumentError, match="either a conninfo"):
+        PostgresSnapshotSaver("host=h", async_pool=async_pool)
+    with pytest.raises(TypeError, match="unknown"):
+        PostgresSnapshotSaver("host=h", unknown=1)
+
+
+def test_connection_inside_a_transaction_is_refused(ready_database):
+    with psycopg.connect(ready_database) as conn:
+        conn.execute("SELECT 1")
+        with pytest.raises(StorageError, match="inside a transaction"):
+            PostgresSnapshotSaver(conn)
+        conn.rollback()
+        saver = PostgresSnapshotSaver(conn)
+        conn.execute("SELECT 1")
+        with pytest.raises(StorageError, match="inside a transaction"):
+            saver.load_state("thread")
+        conn.rollback()
+        assert saver.load_state("thread") is None
+
+
+def test_lost_connection_is_the_owners_to_replace(ready_database):
+    conn = psycopg.connect(ready_database)
+    saver = PostgresSnapshotSaver(conn)
+    saver.save_state("thread", {})
+    conn.close()
+    with pytest.raises(ConnectionUnavailableError, match=r"thread 'thread'.*closed"):
+        saver.load_state("thread")
+
+
+def test_pool_that_is_not_open(ready_database):
+    saver = PostgresSnapshotSaver(pool=ConnectionPool(ready_database, open=False))
+    with pytest.raises(ConnectionUnavailableError, match="opened by the application") as caught:
+        saver.load_state("thread")
+    assert isinstance(caught.value.__cause__, psycopg.Error)
+
+
+def everything_said(error, caplog):
+    """All texts that an error and the logs show, chained errors as well."""
+    texts = [record.getMessage() for record in caplog.records]
+    while error is not None:
+        texts += [repr(error), str(error)]
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
+
+
+def test_unreachable_server(nowhere, caplog):
+    with caplog.at_level(logging.DEBUG), pytest.raises(ConnectionUnavailableError) as caught:
+        nowhere.get_tuple(config_of("thread-1", ns="ns"))
+    assert "get_tuple (thread 'thread-1', table 'agent_checkpoints', namespace 'ns')" in str(
+        caught.value
+    )
+    assert caught.value.__cause__ is not None
+    assert PASSWORD not in everything_said(caught.value, caplog)
+
+
+async def test_unreachable_server_async(caplog):
+    dsn = f"postgresql://user:{PASSWORD}@127.0.0.1:1/db"
+    async with PostgresSnapshotSaver(dsn, timeout=0.3, min_size=0) as saver:
+        with caplog.at_level(logging.DEBUG), pytest.raises(ConnectionUnavailableError) as caught:
+            await saver.aget_tuple(config_of("thread-1"))
+    assert PASSWORD not in everything_said(caught.value, caplog)
+
+
+def test_wrong_role_or_password(ready_database, caplog):
+    server = {k: v for k, v in conninfo_to_dict(ready_database).items() if k != "user"}
+    dsn = make_conninfo("", **{**server, "user": "nobody-of-that-name", "password": PASSWORD})
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(ConnectionUnavailableError) as caught,
+        PostgresSnapshotSaver(dsn, timeout=0.5, min_size=0) as saver,
+    ):
+        saver.load_state("thread-1")
+    assert PASSWORD not in everything_said(caught.value, caplog)
+    assert PASSWORD not in repr(saver)
+
+
+@pytest.mark.parametrize("ns", ["", "sub"])
+def test_database_errors_say_what_was_done_and_why(ready_database, ns):
+    with PostgresSnapshotSaver(ready_database, auto_setup=False) as saver:
+        with psycopg.connect(ready_database, autocommit=True) as conn:
+            conn.execute("ALTER TABLE agent_checkpoints_history ADD CHECK (item_count < 0)")
+        with pytest.raises(StorageError) as caught:
+            saver.put(config_of("thread-1", ns=ns), checkpoint_of({}, {}), {}, {})
+    for part in ("put", "'thread-1'", "'agent_checkpoints'", repr(ns), "CheckViolation"):
+        assert part in str(caught.value)
+    assert isinstance(caught.value.__cause__, psycopg.errors.CheckViolation)
+    assert rows_of(ready_database) == [0, 0, 0, 0]
+
+
+def test_tables_that_are_not_there(database):
+    with (
+        PostgresSnapshotSaver(database, auto_setup=False) as saver,
+        pytest.raises(SchemaError, match=r"setup\(\)"),
+    ):
+        saver.load_state("thread")
+
+
+def test_damaged_thread_is_an_error_not_a_wrong_value(ready_database):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("thread-1", {"rows": [{"x": f"{n} " * 90} for n in range(9)]})
+        with psycopg.connect(ready_database, autocommit=True) as conn:
+            conn.execute(
+                "DELETE FROM agent_checkpoints_items WHERE item_id ="
+                " (SELECT max(item_id) FROM agent_checkpoints_items)"
+            )
+        for read in (
+            lambda: saver.load_state("thread-1"),
+            lambda: saver.get_tuple(config_of("thread-1")),
+            lambda: list(saver.list(config_of("thread-1"))),
+        ):
+            with pytest.raises(DamagedThreadError, match="thread-1"):
+                read()
+
+
+def test_debug_records(ready_database, caplog):
+    with (
+        caplog.at_level(logging.DEBUG, "langgraph_pg_snapshot"),
+        PostgresSnapshotSaver(ready_database, auto_setup=False) as saver,
+    ):
+        config = saver.put(config_of("thread-1", ns="ns"), checkpoint_of({}, {}), {}, {})
+        saver.put_writes(config, [("a", 1), ("b", 2)], "task")
+        saver.get_tuple(config)
+        list(saver.list(config))
+        saver.delete_thread("thread-1")
+    records = {r.operation: r for r in caplog.records if hasattr(r, "operation")}
+    assert records.keys() >= {"put", "put_writes", "get_tuple", "list", "delete_thread"}
+    for operation, record in records.items():
+        assert record.thread_id == "thread-1"
+        assert record.table == "agent_checkpoints"
+        assert record.duration_ms > 0
+        assert operation in record.getMessage()
+        assert "thread-1" in record.getMessage()
+    assert records["put_writes"].rows == 2
+    assert records["put"].rows == records["get_tuple"].rows == 1

@@ -35,7 +35,7 @@ def _applied_version(queries: Queries) -> Plan[int]:
                 "our tables apart with schema=, or rename the other relation"
             )
         return 0
-    [(version,)] = yield Stmt(queries("schema_version"))
+    [(version,)] = yield Stmt(queries("schema_version"), {})
     newest = migrations()[-1].version
     if version is not None and version > newest:
         raise SchemaVersionError(
@@ -50,11 +50,11 @@ def _migrate(queries: Queries) -> Plan[None]:
     if queries.schema is not None:
         known = yield Stmt(queries("schema_exists"), {"schema": queries.schema})
         if not known:
-            yield Stmt(queries("create_schema"))
+            yield Stmt(queries("create_schema"), {})
     # Whoever held the lock may have done it all.
     version = yield from _applied_version(queries)
     if version == 0:
-        yield Stmt(queries("create_migrations"))
+        yield Stmt(queries("create_migrations"), {})
     for migration in migrations():
         if migration.version > version:
             yield Stmt(queries.script(migration.text))

@@ -17,6 +17,10 @@ class Stmt:
 
     On its own it runs in its own transaction, on any connection, and is run again on another one
     if the connection turns out dead: it has to be idempotent.
+
+    Attributes:
+        query: Its text, in which a percent sign is doubled unless ``params`` is None.
+        params: Its parameters; None is for scripts of several statements, which can't have any.
     """
 
     query: bytes

@@ -236,7 +236,10 @@ def plain(value: Any) -> Any:
         return (type(value), value.content, getattr(value, "tool_calls", None))
     if isinstance(value, dict):
         return {
-            key: [i.value for i in each] if key == "__interrupt__" else plain(each)
+            key: (
+                # LangGraph lists them as parallel tasks happened to ask: no order to compare
+                sorted((i.value for i in each), key=repr) if key == "__interrupt__" else plain(each)
+            )
             for key, each in value.items()
         }
     if isinstance(value, (list, tuple)):  # JsonPlusSerializer makes lists of tuples

@@ -7,16 +7,21 @@ import functools
 import subprocess
 import sys
 import types
+from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serializer_catalogue import CASES
+from langchain_core.messages import HumanMessage
+from langgraph.types import Send
+from serializer_catalogue import CASES, Address, Place, Plain, Tags
 
 from langgraph_pg_snapshot.errors import (
     DeserializationError,
@@ -345,6 +350,76 @@ def test_depth_is_bounded(serializer):
         for depth in (300, 900, 5000, 100_000):
             with pytest.raises(DeserializationError):
                 serializer.loads(opening * depth + "1" + closing * depth)
+
+
+WRAPS = {
+    "list": lambda value: [value],
+    "tuple": lambda value: (value,),
+    "dict": lambda value: {"b": value, "a": 1},
+    "pairs": lambda value: {1: value},
+    "OrderedDict": lambda value: OrderedDict(b=value),
+    "frozenset": lambda value: frozenset([value]),
+    "deque": lambda value: deque([value]),
+    "dataclass": Plain,
+    "model": lambda value: Address.model_construct(city=value),
+    "namedtuple": lambda value: Place("a", value),
+    "subclass": lambda value: Tags([value]),
+    "namespace": lambda value: types.SimpleNamespace(a=value),
+    "message": lambda value: HumanMessage("x", additional_kwargs={"a": value}),
+    "extra": lambda value: HumanMessage("x", odd=value),
+    "send": lambda value: Send("a", value),
+    "exception": ValueError,
+}
+LEAVES = [1, "\x00", datetime(2024, 1, 1, tzinfo=ZoneInfo("Europe/Paris"))]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("max_depth", [100, 150])
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS.keys())
+def test_what_is_just_not_too_deep_to_save_loads(wrap, max_depth):
+    serializer = SnapshotSerializer(max_depth=max_depth)
+    for leaf in LEAVES:
+        value = leaf
+        for _ in range(170):
+            try:
+                data, tree = serializer.dumps(value), serializer.encode(value)
+            except SerializationError:
+                break
+            value = wrap(value)
+        orjson.dumps({"channel": [{"wrapped": tree}]})
+        SnapshotSerializer().loads(data)
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tree: {"a": tree, "$order": []},
+        lambda tree: {"a": tree, "b": 1, "$order": ["a", "a"]},
+        lambda tree: {"a": tree, "$order": ["a", "a", "a", "c"]},
+        lambda tree: {"a": tree, "$order": ["$order", "a"]},
+        lambda tree: {"$type": "human", "content": tree, "$fields_set": ["content"]},
+        lambda tree: {"$type": "human", "content": tree, "$absent": ["id"], "odd": 1},
+        lambda tree: {"$type": "human", "content": "x", "$extra": {"a": tree}},
+        lambda tree: {"$type": "tuple", "items": [tree]},
+        lambda tree: {"$type": f"{here}:Described", "a": tree, "$attributes": {"z": 1}},
+    ],
+)
+def test_no_part_is_read_twice(wrap):
+    tree = 1
+    for _ in range(80):
+        tree = wrap(tree)
+    SnapshotSerializer().decode(tree)
+
+
+@pytest.mark.timeout(5)
+def test_refusals_deep_inside_are_quick():
+    for wrap in WRAPS.values():
+        value = print
+        for _ in range(40):
+            value = wrap(value)
+        with suppress(SerializationError):
+            SnapshotSerializer().dumps(value)
 
 
 def test_cycles_are_refused(serializer):

@@ -8,7 +8,7 @@ from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import Classes, check_type
 from .codec import DECODERS, Tree
-from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, reorder, unescape
+from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, unescape
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
@@ -36,8 +36,10 @@ class Decoder:
             tag = tree.get(TYPE)
             if tag is None:
                 return self._object(tree, depth)
-            decode = DECODERS.get(tag) if type(tag) is str else None
-            return decode(self, tree, depth) if decode else self._tagged(tag, tree, depth)
+            decode = DECODERS.get(check_type(tag, str))
+            if decode is not None:
+                return decode(self, tree, depth)
+            return self.classes.decode(self, tag, tree, depth)
         if cls is list:
             return self._list(tree, depth)
         raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
@@ -45,7 +47,10 @@ class Decoder:
     def _list(self, tree: list[Any], depth: int) -> list[Any]:
         node = self.node
         depth -= 1
-        return [item if type(item) in SCALARS else node(item, depth) for item in tree]
+        out = []
+        for item in tree:
+            out.append(item if type(item) in SCALARS else node(item, depth))  # noqa: PERF401  # a comprehension is one more frame a level
+        return out
 
     def _object(self, tree: Tree, depth: int) -> Tree:
         order = tree.get(ORDER)
@@ -57,19 +62,17 @@ class Decoder:
                 out[key] = item if type(item) in SCALARS else node(item, depth)
             out.pop(ORDER, None)
             return out
+        # No part is read twice, whatever the order says: depth would make that 2**depth times.
         for key in check_type(order, list):
             item = tree.get(key, tree)
-            if item is tree:
-                break
-            out[key] = item if type(item) in SCALARS else node(item, depth)
-        if len(out) == len(tree) - 1 and ORDER not in out:
-            return out
-        return self._object(reorder(tree, order), depth + 1)  # someone edited it
-
-    def _tagged(self, tag: Any, tree: Tree, depth: int) -> Any:
-        if type(tag) is not str:
-            raise DeserializationError(f"the name of a type is a {type(tag).__name__}, not a str")
-        return self.classes.decode(self, tag, tree, depth)
+            if item is not tree and key not in out:
+                out[key] = item if type(item) in SCALARS else node(item, depth)
+        if len(out) != len(tree) - 1 or ORDER in out:  # someone edited it
+            for key, item in tree.items():
+                if key not in out:
+                    out[key] = node(item, depth)
+            del out[ORDER]
+        return out
 
     def members(self, tree: Tree, depth: int) -> dict[str, Any]:
         """Read the members of a tagged object as a dict, for those who ask for its fields."""

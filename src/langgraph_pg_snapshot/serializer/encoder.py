@@ -48,6 +48,8 @@ class Encoder:
         Raises:
             Refused: it can't be stored.
         """
+        if depth < 0:
+            too_deep()
         cls = type(value)
         return value if cls in self.plain else ENCODERS[cls](self, value, depth)
 

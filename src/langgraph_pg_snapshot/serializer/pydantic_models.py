@@ -18,6 +18,7 @@ from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
 _FIELDS_SET: Final = "$fields_set"
 _EXTRA: Final = "$extra"
 _PRIVATE: Final = "$private"
+_BESIDE: Final = frozenset({_FIELDS_SET, _EXTRA, _PRIVATE})
 
 _new = object.__new__
 # The slots themselves: RootModel hides two of them behind class attributes.
@@ -153,24 +154,27 @@ class ModelCodec:
         state = self.template.copy()
         node = dec.node
         depth -= 1
-        odd = False
+        beside = odd = False
         for name, item in tree.items():
             if name in state:
                 state[name] = item if type(item) in SCALARS else node(item, depth)
+            elif name in _BESIDE:
+                beside = True
             elif name != "$type":
                 odd = True
         if odd or not tree.keys() >= self.required:
-            return self._decode_odd(dec, tree, depth + 1)
-        for name, factory in self.factories:
-            if name not in tree:
-                state[name] = factory()
+            state = self.fields.decode(dec, tree, depth + 1, done=state)
+        else:
+            for name, factory in self.factories:
+                if name not in tree:
+                    state[name] = factory()
+        if odd or beside:
+            return self._decode_rest(dec, tree, state, depth)
         fields_set = set(tree)
         fields_set.discard("$type")
         return self._build(state, fields_set, {} if self.allows_extra else None, None)
 
-    def _decode_odd(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        state = self.fields.decode(dec, tree, depth)
-        depth -= 1
+    def _decode_rest(self, dec: Decoder, tree: Tree, state: Any, depth: int) -> Any:
         extra: Any = {} if self.allows_extra else None
         if _EXTRA in tree:
             extra = _dict_or_none(dec.node(tree[_EXTRA], depth))

@@ -18,9 +18,12 @@ from .decoder import Decoder
 from .encoder import Encoder
 
 TAG = "snapshot"
-# orjson writes 254 levels at most; the rest is left to whoever puts a tree into a larger one.
-DEFAULT_MAX_DEPTH = 200
-_MAX_DEPTH = 250
+# orjson writes 254 levels at most; a few are left to whoever puts a tree into a larger one.
+# The bound is lower, as reading takes up to four Python frames a level, of a thousand.
+DEFAULT_MAX_DEPTH = 100
+_MAX_DEPTH = 150
+# What was saved must load, whatever max_depth is by then: all that orjson can have written.
+_MAX_READ_DEPTH = 260
 _MAX_STEPS = 20
 
 _quick = Encoder(careful=False, keep_order=True)
@@ -44,7 +47,7 @@ class SnapshotSerializer:
             place, or a function that makes a value of the stored fields (a dict).
         on_unknown_type: ``"raise"`` a ``TypeNotAllowedError`` for a type that can't be built,
             or hand back its ``"fields"`` as a dict, with a warning in the log.
-        max_depth: how many levels of JSON a value may be deep, at most 250.
+        max_depth: how many levels of JSON a value may be deep when it is saved, at most 150.
 
     Raises:
         ValueError: ``max_depth`` or ``on_unknown_type`` is not one of these.
@@ -106,7 +109,7 @@ class SnapshotSerializer:
             DeserializationError: it is not a tree that :meth:`encode` writes.
         """
         try:
-            return self.decoder.node(tree, self.max_depth)
+            return self.decoder.node(tree, _MAX_READ_DEPTH)
         except SnapshotError:
             raise
         except RecursionError as error:

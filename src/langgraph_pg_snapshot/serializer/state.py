@@ -145,8 +145,10 @@ class Fields:
             tree["$order"] = present
         return tree
 
-    def decode(self, dec: Decoder, tree: Tree, depth: int) -> dict[str, Any]:
-        """Read what :meth:`encode` wrote, in its order.
+    def decode(
+        self, dec: Decoder, tree: Tree, depth: int, done: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Read what :meth:`encode` wrote, in its order; ``done`` has the fields read already.
 
         Raises:
             DeserializationError: a field is neither stored nor has a plain default.
@@ -156,7 +158,7 @@ class Fields:
         state: dict[str, Any] = {}
         for name in self._order(tree):
             if name in tree:
-                state[name] = dec.node(tree[name], depth)
+                state[name] = dec.node(tree[name], depth) if done is None else done[name]
             elif name not in absent:
                 state[name] = self._default(name)
         for name in tree:

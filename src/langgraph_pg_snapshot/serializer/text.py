@@ -8,7 +8,6 @@ escaped inside a tag, and an order that differs from that one is written beside 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
 ESCAPED_TEXT_TAG: Final = "str"
@@ -82,15 +81,3 @@ def order_of(keys: tuple[object, ...]) -> Order:
 def _jsonb_rank(key: str) -> tuple[int, bytes]:
     data = key.encode()
     return len(data), data
-
-
-def reorder(tree: dict[str, object], order: Iterable[object]) -> dict[str, object]:
-    """Put members in the order that was written down.
-
-    People edit JSON by hand: names in ``order`` that are gone are passed over, and members
-    that it doesn't name come last.
-    """
-    known = {key: tree[key] for key in order if isinstance(key, str) and key in tree}
-    known.update((key, value) for key, value in tree.items() if key not in known)
-    known.pop(ORDER, None)
-    return known

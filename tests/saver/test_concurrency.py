@@ -180,6 +180,22 @@ def test_several_event_loops_on_one_saver(ready_database):
     saver.close()
 
 
+@pytest.mark.timeout(60)
+def test_event_loops_end_although_nothing_is_closed(ready_database):
+    """asyncio.run cancels what is left; a pool that is still connecting must not outlive that."""
+    saver = PostgresSnapshotSaver(ready_database, min_size=3)
+
+    async def turn(number):
+        await saver.aput(config_of("thread"), checkpoint_of({}, {}), {"step": number}, {})
+        for _ in range(number):  # the pool comes a little further each time
+            await asyncio.sleep(0)
+
+    for number in range(60):
+        asyncio.run(turn(number % 30))
+    assert len(list(saver.list(config_of("thread")))) == 60
+    saver.close()
+
+
 def test_saver_made_at_import_time_serves_sync_and_async(ready_database, tmp_path):
     """Before any event loop; the process ends by itself, although nothing is closed."""
     (tmp_path / "agent.py").write_text(

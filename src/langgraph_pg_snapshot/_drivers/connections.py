@@ -11,6 +11,7 @@ from contextlib import (
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,6 +138,7 @@ class _LoopPool:
 
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     pool: AsyncPool | None = None
+    closer: asyncio.Task[None] | None = None
     connections: WeakSet[AsyncConnection] = field(default_factory=WeakSet)
 
     def finish(self) -> None:
@@ -172,6 +174,8 @@ class OwnAsyncPools:
         self.drop_ended()
         if mine is not None and mine.pool is not None:
             await mine.pool.close()
+            if mine.closer is not None:
+                mine.closer.cancel()
 
     def close_from_sync(self) -> None:
         """Close what can be closed without awaiting.
@@ -209,6 +213,7 @@ class OwnAsyncPools:
                 if mine.pool is None or mine.pool.closed:
                     pool = self._make(mine.connections)
                     await pool.open()
+                    mine.closer = loop.create_task(_close_when_cancelled(pool))
                     mine.pool = pool
         return mine.pool
 
@@ -255,6 +260,19 @@ class GivenAsyncConnection:
 
     async def close(self) -> None:
         pass
+
+
+async def _close_when_cancelled(pool: AsyncPool) -> None:
+    """Close a pool when its event loop is wound up.
+
+    `asyncio.run` cancels every task at its end and waits for all of them. A worker of the pool that
+    is making a connection may miss that, and would then wait for work for ever: tell it to stop.
+    """
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        with suppress(asyncio.CancelledError):
+            await pool.close()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -175,12 +175,12 @@ class SaverBase(BaseCheckpointSaver[str]):
             SchemaConflictError: A relation of that name is there and is not ours.
             SchemaVersionError: The tables are newer than this package; nothing was touched.
         """
-        self._backend.run(calls.setup(self._backend.queries))
+        self._backend.run(calls.setup(self._backend.queries), sets_up=True)
         self._backend.is_set_up = True
 
     async def asetup(self) -> None:
         """Like `setup`."""
-        await self._backend.arun(calls.setup(self._backend.queries))
+        await self._backend.arun(calls.setup(self._backend.queries), sets_up=True)
         self._backend.is_set_up = True
 
     # -- the serializer -----------------------------------------------------------------------

@@ -126,20 +126,20 @@ class Backend:
         assert self._driver is not None  # noqa: S101 -- one of them was given
         return ThreadedRunner(self._driver)
 
-    def run(self, call: Call[T]) -> T:
-        """Run an operation for a sync caller."""
+    def run(self, call: Call[T], *, sets_up: bool = False) -> T:
+        """Run an operation for a sync caller; one that sets up needs nothing set up before."""
         with call.operation as trace:
             runner = self.runner()
-            if self.auto_setup and not self.is_set_up:
+            if self.auto_setup and not self.is_set_up and not sets_up:
                 runner.run(partial(set_up, self.queries), trace)
                 self.is_set_up = True
             return runner.run(call.plan, trace)
 
-    async def arun(self, call: Call[T]) -> T:
-        """Run an operation for an async caller."""
+    async def arun(self, call: Call[T], *, sets_up: bool = False) -> T:
+        """Run an operation for an async caller; one that sets up needs nothing set up before."""
         with call.operation as trace:
             runner = self.async_runner()
-            if self.auto_setup and not self.is_set_up:
+            if self.auto_setup and not self.is_set_up and not sets_up:
                 await runner.run(partial(set_up, self.queries), trace)
                 self.is_set_up = True
             return await runner.run(call.plan, trace)

@@ -157,7 +157,6 @@ class Histories(RuleBasedStateMachine):
         # (thread, ns) → id → (values, versions, parent's id)
         self.states: dict[tuple[str, str], dict[str, Any]] = {}
         self.early: dict[tuple[str, str], list[str]] = {}
-        self.put_again: set[str] = set()  # threads that may hold items nobody references
         self.touched = None
 
     def both(self, who: int, name: str, *args: Any, **kwargs: Any) -> None:
@@ -225,7 +224,6 @@ class Histories(RuleBasedStateMachine):
         if id_ is not None:
             _, _, parent = self.states[key][id_]
             if parent is None or parent in self.states[key]:
-                self.put_again.add(key[0])
                 self.put_values(who, key, id_, parent, changed, "again")
 
     @rule(
@@ -298,7 +296,6 @@ class Histories(RuleBasedStateMachine):
         keys = [(thread_id, ns) for ns in NAMESPACES]
         if how == "delete_thread":
             self.both(who, how, thread_id)
-            self.put_again.discard(thread_id)
             for key in keys:
                 self.states.pop(key, None)
                 self.early.pop(key, None)
@@ -306,16 +303,12 @@ class Histories(RuleBasedStateMachine):
             self.both(who, how, [f"{self.prefix}-{run}"])
             self.forget_what_is_gone()
         elif how == "prune":
-            if all(len(self.states.get(key, ())) != 1 for key in keys):
-                self.put_again.discard(thread_id)  # what nobody references goes, too
             self.both(who, how, [thread_id])
             self.forget_what_is_gone()
         elif len(self.threads) < 4 and any(self.states.get(key) for key in keys):
             target = f"{self.prefix}-{len(self.threads)}"
             self.threads.append(target)
             self.both(who, how, thread_id, target)
-            if thread_id in self.put_again:
-                self.put_again.add(target)
             for key in keys:
                 self.states[target, key[1]] = dict(self.states.get(key, {}))
 
@@ -345,10 +338,10 @@ class Histories(RuleBasedStateMachine):
             assert len(found) == len({repr(each.config) for each in found})
             expected = {repr(each.config): each for each in self.model.list(everywhere)}
             assert {repr(each.config): each for each in found} == expected
-        check_rows(self.dsn, self.prefix, self.threads, self.put_again)
+        check_rows(self.dsn, self.threads)
 
 
-def check_rows(dsn, prefix, threads, put_again):
+def check_rows(dsn, threads):
     """What has to hold of the tables, whatever was done."""
     with psycopg.connect(dsn) as conn:
 
@@ -387,8 +380,7 @@ def check_rows(dsn, prefix, threads, put_again):
             WHERE t.thread_id = ANY (%(threads)s)
         """)
     for thread_id in threads:
-        if thread_id not in put_again:
-            assert unreferenced_items(dsn, thread_id) == []
+        assert unreferenced_items(dsn, thread_id) == []
 
 
 @contextmanager

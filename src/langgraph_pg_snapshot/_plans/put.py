@@ -28,6 +28,7 @@ from langgraph_pg_snapshot._plans.layout import (
     load_stored,
     runs_in,
 )
+from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items
 from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
@@ -105,8 +106,14 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
                 checkpoint_id=new.checkpoint["id"],
                 layout=Layout(dict(versions), stored),
             )
+            [(references_all_that_it_did,)] = rows
+            if references_all_that_it_did is False:
+                yield from drop_unreferenced_items(store, key)
             return
         store.known.forget(key)
+        # This checkpoint may be stored after all, if it was the acknowledgement that got lost: then
+        # its items are there already.
+        yield from _read_lineage(store, key, new.checkpoint["id"])
         known = None
     raise ConcurrentWriteError
 

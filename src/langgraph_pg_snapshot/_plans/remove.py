@@ -7,6 +7,7 @@ from functools import partial
 
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.models import NamespaceKey
 
 
 def delete_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
@@ -65,6 +66,16 @@ def _drop(store: Store, doomed: Sequence[tuple[str, str, str]]) -> Plan[None]:
                 "checkpoint_ids": [checkpoint_id for _, _, checkpoint_id in doomed],
             },
         )
+
+
+def drop_unreferenced_items(store: Store, key: NamespaceKey) -> Plan[None]:
+    """Remove what a checkpoint that was put again does not reference any more."""
+    yield Atomic(partial(_drop_unreferenced_items, store, key))
+
+
+def _drop_unreferenced_items(store: Store, key: NamespaceKey) -> Plan[None]:
+    yield from _lock(store, [key.thread_id])
+    yield Stmt(store.queries("drop_unreferenced_items"), key._asdict())
 
 
 def keep_latest(store: Store, thread_ids: Sequence[str]) -> Plan[None]:

@@ -4,7 +4,8 @@
 -- name: put_checkpoint
 -- Store a checkpoint and the items it adds to the log, if the log is where the writer believes it to
 -- be (same epoch, as many items); no row comes back if another writer moved on, and then nothing
--- is stored. One statement, so it is atomic without a transaction block.
+-- is stored. One statement, so it is atomic without a transaction block. It tells whether a
+-- checkpoint that had this id before referenced no other items (null if there was none).
 WITH created AS (
     INSERT INTO {threads} (thread_id, checkpoint_ns, appended, next_items, epoch)
     SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
@@ -43,7 +44,10 @@ ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
     sealed_type = EXCLUDED.sealed_type, sealed = EXCLUDED.sealed,
     channel_values = EXCLUDED.channel_values, items = EXCLUDED.items,
     item_count = EXCLUDED.item_count
-RETURNING h.checkpoint_id
+RETURNING (
+    SELECT o.items <@ %(ranges)s::int8multirange FROM {history} AS o
+    WHERE o.thread_id = %(thread_id)s::text AND o.checkpoint_ns = %(checkpoint_ns)s::text
+        AND o.checkpoint_id = %(checkpoint_id)s::text)
 
 -- name: put_writes
 -- Store the writes of one task. Ordinary writes keep their first version when a task is retried;

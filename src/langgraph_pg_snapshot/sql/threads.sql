@@ -158,6 +158,20 @@ DELETE FROM {history} AS h USING dropped AS d
 WHERE h.thread_id = d.thread_id AND h.checkpoint_ns = d.checkpoint_ns
     AND h.checkpoint_id = d.checkpoint_id
 
+-- name: drop_unreferenced_items
+-- Remove items of a locked namespace that no checkpoint references (any more).
+WITH live AS MATERIALIZED (
+    SELECT coalesce(range_agg(h.items), '{{}}') AS items
+    FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+), gone AS (
+    DELETE FROM {items} AS i USING live
+    WHERE i.thread_id = %(thread_id)s::text AND i.checkpoint_ns = %(checkpoint_ns)s::text
+        AND NOT live.items @> i.item_id
+)
+UPDATE {threads} AS t SET epoch = t.epoch + 1
+WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
+
 -- name: compare_threads
 -- How two threads relate: whether either has checkpoints that the other has not.
 SELECT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -28,14 +29,16 @@ from langgraph_pg_snapshot._plans.layout import (
     load_stored,
     runs_in,
 )
-from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items
+from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items, lock_threads
 from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
-from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ConcurrentWriteError, about
-from langgraph_pg_snapshot.models import NamespaceKey, Target
+from langgraph_pg_snapshot.models import Target
 
-# Two runs on one thread take turns at worst; ten lost races in a row mean that something is wrong.
+# Two runs on one thread rarely meet; who lost this often has the others wait.
+OPTIMISTIC_TRIES = 3
+# Even then the thread may be removed and made anew all the time; that has to end somewhere.
 MAX_TRIES = 10
 # From this many elements (or characters) on, encoding takes milliseconds.
 HEAVY = 1_000
@@ -62,26 +65,60 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         ConcurrentWriteError: Other writers were faster, time after time; nothing was stored.
     """
     key, parent_id = new.target.key, new.target.checkpoint_id
-    versions: Mapping[str, Any] = new.checkpoint["channel_versions"]
     if _is_heavy(new.checkpoint["channel_values"], new.new_versions):
         yield Heavy()
     params = _checkpoint_params(store.codec, new)
-    described: dict[str, bytes | Pieces] = {}
+    attempt = _Attempt(store, new, params, {})
     known = store.known.get(key, parent_id)
     if known is not None and _is_outdated(known.parent, new):
         known = None
     elif known is None and parent_id is None:
         known = KnownLog.new()
-    for _ in range(MAX_TRIES):
+    outcome = None
+    for tries in range(MAX_TRIES):
+        if tries < OPTIMISTIC_TRIES:
+            outcome = yield from attempt.on(known, retried=tries > 0)
+        else:
+            # Others are faster, time after time: have them wait.
+            outcome = yield Atomic(attempt.locked)
+        if outcome is not None:
+            break
+        store.known.forget(key)
+        known = None
+    if outcome is None:
+        raise ConcurrentWriteError
+    if outcome is Outcome.LEFT_ITEMS:
+        yield from drop_unreferenced_items(store, key)
+
+
+class Outcome(Enum):
+    """What came of a put that was stored."""
+
+    STORED = "stored"
+    LEFT_ITEMS = "stored over a checkpoint that referenced other items"
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A checkpoint to store, with all that does not depend on where the log is."""
+
+    store: Store
+    new: NewCheckpoint
+    params: Mapping[str, Any]
+    described: dict[str, bytes | Pieces]
+
+    def on(self, known: KnownLog | None, *, retried: bool) -> Plan[Outcome | None]:
+        """Store it if the log is as known (read anew if None); None if it is not."""
+        store, new, key = self.store, self.new, self.new.target.key
         if known is None:
-            known = yield from _read_lineage(store, key, parent_id)
+            known = yield from _read_lineage(store, new, retried=retried)
         log = Log(dict(known.next_items), known.digests)
-        stored = _lay_out(store.codec, new, known.parent, log, described)
+        stored = _lay_out(store.codec, new, known.parent, log, self.described)
         runs = runs_in(stored.values())
         rows = yield Stmt(
             store.queries("put_checkpoint"),
-            params
-            | {
+            {
+                **self.params,
                 "is_new": known.is_new,
                 "epoch": known.epoch,
                 "appended": known.appended,
@@ -96,26 +133,27 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
                 "item_count": count(runs),
             },
         )
-        if rows:
-            store.known.learn(
-                key,
-                epoch=known.epoch,
-                appended=known.appended + len(log.new_items),
-                next_items=log.next_items,
-                digests=log.added,
-                checkpoint_id=new.checkpoint["id"],
-                layout=Layout(dict(versions), stored),
-            )
-            [(references_all_that_it_did,)] = rows
-            if references_all_that_it_did is False:
-                yield from drop_unreferenced_items(store, key)
-            return
-        store.known.forget(key)
-        # This checkpoint may be stored after all, if it was the acknowledgement that got lost: then
-        # its items are there already.
-        yield from _read_lineage(store, key, new.checkpoint["id"])
-        known = None
-    raise ConcurrentWriteError
+        if not rows:
+            return None
+        store.known.learn(
+            key,
+            epoch=known.epoch,
+            appended=known.appended + len(log.new_items),
+            next_items=log.next_items,
+            digests=log.added,
+            checkpoint_id=new.checkpoint["id"],
+            layout=Layout(dict(new.checkpoint["channel_versions"]), stored),
+        )
+        [(references_all_that_it_did,)] = rows
+        return Outcome.LEFT_ITEMS if references_all_that_it_did is False else Outcome.STORED
+
+    def locked(self) -> Plan[Outcome | None]:
+        """Store it while other writers wait, inside a transaction.
+
+        It can only miss if the thread is being made by another writer at this moment.
+        """
+        yield from lock_threads(self.store, [self.new.target.key.thread_id])
+        return (yield from self.on(None, retried=True))
 
 
 def _is_outdated(parent: Layout | None, new: NewCheckpoint) -> bool:
@@ -188,36 +226,37 @@ def _checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
     }
 
 
-def _read_lineage(store: Store, key: NamespaceKey, parent_id: str | None) -> Plan[KnownLog]:
-    """Read where a log is and how the parent lies; a log that does not exist is a new one."""
+def _read_lineage(store: Store, new: NewCheckpoint, *, retried: bool) -> Plan[KnownLog]:
+    """Read where a log is and how the parent lies; a log that does not exist is a new one.
+
+    After a first try the checkpoint itself may be stored, if it was the acknowledgement that got
+    lost: then its items are there already, and are to be found.
+    """
+    key, parent_id = new.target.key, new.target.checkpoint_id
+    wanted = [parent_id, *([new.checkpoint["id"]] if retried else [])]
     rows = yield Stmt(
         store.queries("get_lineage"),
-        {
-            "thread_id": key.thread_id,
-            "checkpoint_ns": key.checkpoint_ns,
-            "checkpoint_id": parent_id,
-        },
+        {**key._asdict(), "checkpoint_ids": [each for each in wanted if each is not None]},
     )
     if not rows:
         return KnownLog.new()
-    [(epoch, appended, next_items, checkpoint_id, versions, channel_values, digests)] = rows
-    position = {"epoch": epoch, "appended": appended, "next_items": orjson.loads(next_items)}
-    if checkpoint_id is None:
-        # The parent is not stored (or there is none), so there is nothing to take over from it.
-        return store.known.learn(
-            key,
-            **position,
-            digests={},
-            checkpoint_id=parent_id,
-            layout=Layout({}, {}),
-        )
-    stored = load_stored(channel_values)
+    digests: dict[int, bytes] = {}
+    # A parent that is not stored has nothing to take over.
+    layouts = {parent_id: Layout({}, {})}
+    for _, _, _, checkpoint_id, versions, channel_values, joined in rows:
+        if checkpoint_id is not None:
+            stored = load_stored(channel_values)
+            layouts[checkpoint_id] = layout_of(orjson.loads(versions), stored)
+            digests |= digests_by_item(joined, numbers_of(runs_in(stored.values())))
+    epoch, appended, next_items, *_ = rows[0]
     return store.known.learn(
         key,
-        **position,
-        digests=digests_by_item(digests, numbers_of(runs_in(stored.values()))),
-        checkpoint_id=checkpoint_id,
-        layout=layout_of(orjson.loads(versions), stored),
+        epoch=epoch,
+        appended=appended,
+        next_items=orjson.loads(next_items),
+        digests=digests,
+        checkpoint_id=parent_id,
+        layout=layouts[parent_id],
     )
 
 

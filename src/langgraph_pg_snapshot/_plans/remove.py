@@ -9,6 +9,9 @@ from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.models import NamespaceKey
 
+# How often a removal looks again for what was made while it was at work.
+MAX_ROUNDS = 5
+
 
 def delete_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
     """Remove threads with all their namespaces; those that don't exist are no error."""
@@ -20,7 +23,7 @@ def delete_threads_locked(store: Store, thread_ids: Sequence[str]) -> Plan[None]
     """The same inside a transaction."""
     # Two statements: the second one's snapshot is taken when the locks are held, so it sees all
     # that writers stored before, and no writer can add to a log of which half is gone.
-    locked = yield from _lock(store, thread_ids)
+    locked = yield from lock_threads(store, thread_ids)
     yield Stmt(
         store.queries("delete_threads"),
         {
@@ -31,29 +34,37 @@ def delete_threads_locked(store: Store, thread_ids: Sequence[str]) -> Plan[None]
     )
 
 
-def _lock(store: Store, thread_ids: Sequence[str]) -> Plan[list[tuple[str, str]]]:
-    locked: list[tuple[str, str]] = yield Stmt(
-        store.queries("lock_threads"), {"thread_ids": list(thread_ids)}
-    )
-    return locked
+def lock_threads(store: Store, thread_ids: Sequence[str]) -> Plan[set[tuple[str, str]]]:
+    """Hold writers off threads until the transaction ends; returns the namespaces that are held.
+
+    What a plan then looks at stays so in these namespaces. Others of the same threads may be made
+    meanwhile: they are not to be touched.
+    """
+    rows = yield Stmt(store.queries("lock_threads"), {"thread_ids": list(thread_ids)})
+    return {(thread_id, namespace) for thread_id, namespace in rows}
 
 
 def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[None]:
     """Remove the checkpoints of these runs, in whichever threads they are."""
-    if run_ids:
-        yield Atomic(partial(_delete_for_runs, store, run_ids))
+    for _ in range(MAX_ROUNDS):
+        if not run_ids or (yield Atomic(partial(_delete_for_runs, store, run_ids))):
+            break
 
 
-def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[None]:
+def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[bool]:
+    """Returns whether that was all: a run that goes on may make a namespace meanwhile."""
     rows = yield Stmt(store.queries("threads_of_runs"), {"run_ids": list(run_ids)})
     thread_ids = [thread_id for (thread_id,) in rows]
-    if thread_ids:
-        yield from _lock(store, thread_ids)
-        doomed = yield Stmt(
-            store.queries("checkpoints_of_runs"),
-            {"thread_ids": thread_ids, "run_ids": list(run_ids)},
-        )
-        yield from _drop(store, doomed)
+    if not thread_ids:
+        return True
+    locked = yield from lock_threads(store, thread_ids)
+    found = yield Stmt(
+        store.queries("checkpoints_of_runs"),
+        {"thread_ids": thread_ids, "run_ids": list(run_ids)},
+    )
+    held = [row for row in found if row[:2] in locked]
+    yield from _drop(store, held)
+    return len(held) == len(found)
 
 
 def _drop(store: Store, doomed: Sequence[tuple[str, str, str]]) -> Plan[None]:
@@ -74,7 +85,7 @@ def drop_unreferenced_items(store: Store, key: NamespaceKey) -> Plan[None]:
 
 
 def _drop_unreferenced_items(store: Store, key: NamespaceKey) -> Plan[None]:
-    yield from _lock(store, [key.thread_id])
+    yield from lock_threads(store, [key.thread_id])
     yield Stmt(store.queries("drop_unreferenced_items"), key._asdict())
 
 
@@ -88,7 +99,7 @@ def keep_latest(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
 
 
 def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
-    yield from _lock(store, [thread_id])
+    locked = yield from lock_threads(store, [thread_id])
     heads = yield Stmt(store.queries("namespace_heads"), {"thread_id": thread_id})
     root_head = next((head for namespace, head, *_ in heads if namespace == ""), None)
     kept: set[tuple[str, str]] = set()
@@ -116,5 +127,9 @@ def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
     every = yield Stmt(store.queries("checkpoint_ids"), {"thread_id": thread_id})
     yield from _drop(
         store,
-        [(thread_id, ns, checkpoint) for ns, checkpoint in every if (ns, checkpoint) not in kept],
+        [
+            (thread_id, namespace, checkpoint_id)
+            for namespace, checkpoint_id in every
+            if (thread_id, namespace) in locked and (namespace, checkpoint_id) not in kept
+        ],
     )

@@ -22,15 +22,15 @@ def set_up(queries: Queries) -> Plan[None]:
 
 def _applied_version(queries: Queries) -> Plan[int]:
     """The newest migration in the database; 0 if there is none."""
-    [(has_migrations, view_kind, has_threads)] = yield Stmt(
+    names = {name: quoted for name, quoted in queries.relations.items() if name != "schema"}
+    [(taken, has_migrations)] = yield Stmt(
         queries("schema_state"),
-        {name: queries.relations[name] for name in ("migrations", "view", "threads")},
+        {"names": list(names.values()), "migrations": names["migrations"]},
     )
     if not has_migrations:
-        if view_kind is not None or has_threads:
-            taken = queries.label if view_kind is not None else f"{queries.label}_threads"
+        if taken:
             raise SchemaConflictError(
-                f"a relation named {taken} is in this database already and was not made by "
+                f"a relation named {taken[0]} is in this database already and was not made by "
                 "langgraph-pg-snapshot: nothing was changed. Pass another table_name=, or place "
                 "our tables apart with schema=, or rename the other relation"
             )
@@ -46,7 +46,7 @@ def _applied_version(queries: Queries) -> Plan[int]:
 
 
 def _migrate(queries: Queries) -> Plan[None]:
-    yield Stmt(queries("lock_schema"), {"name": f"langgraph-pg-snapshot {queries.label}"})
+    yield Stmt(queries("lock_schema"), {"name": "langgraph-pg-snapshot"})
     if queries.schema is not None:
         known = yield Stmt(queries("schema_exists"), {"schema": queries.schema})
         if not known:

@@ -64,13 +64,13 @@ ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SE
 WHERE w.idx < 0
 
 -- name: get_lineage
--- What a writer must know to build on a checkpoint: where the log is, how the parent is laid out,
--- and the digests of the parent's items (sixteen zero bytes where none is stored).
+-- What a writer must know to build on checkpoints: where the log is, how they are laid out, and the
+-- digests of their items (sixteen zero bytes where none is stored). One row if none of them is there.
 SELECT t.epoch, t.appended, t.next_items::text, h.checkpoint_id, (h.header -> 'channel_versions')::text,
     h.channel_values::text, known.digests
 FROM {threads} AS t
 LEFT JOIN {history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
-    AND h.checkpoint_id = %(checkpoint_id)s::text
+    AND h.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
 LEFT JOIN LATERAL (
     SELECT string_agg(coalesce(i.digest, decode(repeat('00', 16), 'hex')), ''::bytea
         ORDER BY i.item_id) AS digests

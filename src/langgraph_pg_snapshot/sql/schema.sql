@@ -1,12 +1,13 @@
 -- Statements that look at and make the schema.
 
 -- name: schema_state
--- What stands under our names: the migrations table, the view's name (and what kind it is).
+-- Which of our names are taken, and whether the table of migrations is ours (has these columns).
 SELECT
-    to_regclass(%(migrations)s::text) IS NOT NULL AS has_migrations,
-    (SELECT c.relkind::text FROM pg_catalog.pg_class AS c
-     WHERE c.oid = to_regclass(%(view)s::text)) AS view_kind,
-    to_regclass(%(threads)s::text) IS NOT NULL AS has_threads
+    ARRAY(SELECT taken.name FROM unnest(%(names)s::text[]) AS taken (name)
+          WHERE to_regclass(taken.name) IS NOT NULL),
+    (SELECT count(*) FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = to_regclass(%(migrations)s::text) AND NOT a.attisdropped
+         AND a.attname IN ('version', 'name', 'applied_at')) = 3
 
 -- name: schema_version
 -- The newest migration that was applied here.

@@ -20,17 +20,24 @@ ORDER BY t.thread_id, t.checkpoint_ns
 FOR UPDATE
 
 -- name: delete_threads
--- Remove locked threads with all that belongs to them, and their pending writes.
+-- Remove locked threads with all that belongs to them, and their pending writes. (Rows of these
+-- threads that belong to no namespace are not supposed to be there; they go, too.)
 WITH gone AS MATERIALIZED (
     SELECT gone.thread_id, gone.checkpoint_ns
     FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
         AS gone (thread_id, checkpoint_ns)
 ), items AS (
-    DELETE FROM {items} AS i USING gone
-    WHERE i.thread_id = gone.thread_id AND i.checkpoint_ns = gone.checkpoint_ns
+    DELETE FROM {items} AS i
+    WHERE i.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
+        SELECT 1 FROM {threads} AS t
+        WHERE t.thread_id = i.thread_id AND t.checkpoint_ns = i.checkpoint_ns
+            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
 ), history AS (
-    DELETE FROM {history} AS h USING gone
-    WHERE h.thread_id = gone.thread_id AND h.checkpoint_ns = gone.checkpoint_ns
+    DELETE FROM {history} AS h
+    WHERE h.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
+        SELECT 1 FROM {threads} AS t
+        WHERE t.thread_id = h.thread_id AND t.checkpoint_ns = h.checkpoint_ns
+            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
 ), writes AS (
     DELETE FROM {writes} AS w WHERE w.thread_id = ANY (%(thread_ids)s::text[])
 )

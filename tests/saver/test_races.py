@@ -1,0 +1,214 @@
+"""Writers between the statements of a removal, a copy or a setup: nothing of theirs is lost.
+
+Each test has another saver write just before a given statement is sent, so the race comes out the
+same every time.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from helpers import checkpoint_of, config_of, unreferenced_items
+from langgraph_pg_snapshot import (
+    InvalidArgumentError,
+    PostgresSnapshotSaver,
+    SchemaConflictError,
+)
+from langgraph_pg_snapshot._drivers import sync
+from langgraph_pg_snapshot._plans.versions import next_version
+
+LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
+
+
+@contextmanager
+def before(saver, monkeypatch, statement, work, times=1):
+    """Have other work done just before a saver sends a statement, the first time or few."""
+    execute, left = sync._execute, [times]
+    query = saver._plan_store.queries(statement)
+
+    def hooked(conn, stmt, trace):
+        if stmt.query == query and left[0]:
+            left[0] -= 1
+            work()
+        return execute(conn, stmt, trace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "_execute", hooked)
+        yield
+    assert left == [0], "the statement was not sent"
+
+
+def put(saver, thread_id, ns="", *, parent=None, run_id=None, values=LONG):
+    config = config_of(thread_id, parent, ns)
+    version = next_version(None)
+    metadata = {} if run_id is None else {"run_id": run_id}
+    checkpoint = checkpoint_of({"long": values}, {"long": version})
+    return saver.put(config, checkpoint, metadata, {"long": version})
+
+
+def counts(dsn, thread_id):
+    with psycopg.connect(dsn) as conn:
+        return [
+            conn.execute(
+                f"SELECT count(*) FROM agent_checkpoints_{table} WHERE thread_id = %s",  # noqa: S608
+                [thread_id],
+            ).fetchone()[0]
+            for table in ("threads", "history", "items", "writes")
+        ]
+
+
+@pytest.fixture
+def one(ready_database):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        yield saver
+
+
+@pytest.fixture
+def other(ready_database):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        yield saver
+
+
+@pytest.mark.parametrize("statement", ["namespace_heads", "checkpoint_ids"])
+@pytest.mark.parametrize("ns", ["", "sub"])
+def test_prune_leaves_what_is_made_meanwhile(one, other, monkeypatch, statement, ns):
+    if ns:
+        put(other, "t")
+    with before(one, monkeypatch, statement, lambda: put(other, "t", ns)):
+        one.prune(["t"])
+    found = other.get_tuple(config_of("t", ns=ns))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"long": LONG}
+
+
+def test_a_rollback_while_the_run_goes_on_leaves_no_half_of_a_namespace(
+    one, other, ready_database, monkeypatch
+):
+    put(other, "t", run_id="run")
+    made = []
+
+    def make_namespace():
+        made.append(put(other, "t", "sub:1", run_id="run"))
+
+    def second_put_in_the_namespace():
+        """Begin a put there, and have it commit while the removal is at work."""
+        writer = PostgresSnapshotSaver(ready_database)
+        thread = threading.Thread(
+            target=put,
+            args=(writer, "t", "sub:1"),
+            kwargs={"parent": made[0]["configurable"]["checkpoint_id"], "run_id": "run"},
+        )
+        thread.start()
+        thread.join()
+        writer.close()
+
+    with (
+        before(one, monkeypatch, "checkpoints_of_runs", make_namespace),
+        before(one, monkeypatch, "drop_checkpoints", second_put_in_the_namespace),
+    ):
+        one.delete_for_runs(["run"])
+    assert counts(ready_database, "t") == [0, 0, 0, 0]
+    put(other, "t", "sub:1", values=[*LONG, *LONG])
+    assert unreferenced_items(ready_database, "t") == []
+
+
+def test_copy_does_not_overwrite_a_target_that_moves_on(one, other, monkeypatch):
+    first = put(other, "source")
+    one.copy_thread("source", "target")
+    put(other, "source", parent=first["configurable"]["checkpoint_id"])
+    own = [{"its": "own", "text": "x" * 300}]
+
+    def use_target():
+        put(other, "target", parent=first["configurable"]["checkpoint_id"], values=own)
+
+    with (
+        before(one, monkeypatch, "lock_threads", use_target),
+        pytest.raises(InvalidArgumentError, match="'target' has checkpoints"),
+    ):
+        one.copy_thread("source", "target")
+    listed = [each.checkpoint["channel_values"]["long"] for each in other.list(config_of("target"))]
+    assert listed == [own, LONG]
+
+
+def test_copy_into_a_thread_that_is_being_made_copies_nothing(one, other, monkeypatch):
+    put(other, "source")
+    put(other, "source", "sub")
+    own = [{"its": "own", "text": "x" * 300}]
+    with (
+        before(one, monkeypatch, "copy_thread", lambda: put(other, "target", values=own)),
+        pytest.raises(InvalidArgumentError, match="nothing was copied"),
+    ):
+        one.copy_thread("source", "target")
+    [found] = other.list({"configurable": {"thread_id": "target"}})
+    assert found.checkpoint["channel_values"] == {"long": own}
+
+
+def test_delete_thread_clears_rows_that_belong_to_no_namespace(one, ready_database):
+    put(one, "t")
+    with psycopg.connect(ready_database, autocommit=True) as conn:
+        conn.execute("DELETE FROM agent_checkpoints_threads WHERE thread_id = 't'")
+    assert counts(ready_database, "t")[:3] == [0, 1, len(LONG)]
+    one.delete_thread("t")
+    assert counts(ready_database, "t") == [0, 0, 0, 0]
+
+
+def test_a_writer_that_always_loses_has_the_others_wait(one, other, monkeypatch):
+    first = put(other, "t")
+    parent = first["configurable"]["checkpoint_id"]
+
+    def overtake():
+        put(other, "t", parent=parent, values=[*LONG, {"more": "x" * 100}])
+
+    with before(one, monkeypatch, "put_checkpoint", overtake, times=3):
+        stored = put(one, "t", parent=parent)
+    found = other.get_tuple(stored)
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"long": LONG}
+
+
+def test_savers_of_different_names_set_up_one_new_schema_at_once(database):
+    names = [f"table_{n}" for n in range(6)]
+    start = threading.Barrier(len(names))
+
+    def set_up(name):
+        with PostgresSnapshotSaver(database, table_name=name, schema="new", min_size=1) as saver:
+            start.wait(30)
+            saver.save_state("t", {"name": name})
+            return saver.load_state("t")
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        assert list(threads.map(set_up, names)) == [{"name": name} for name in names]
+
+
+def test_savers_with_and_without_the_schema_set_up_the_same_tables_at_once(database):
+    start = threading.Barrier(6)
+
+    def set_up(schema):
+        with PostgresSnapshotSaver(database, schema=schema, min_size=1) as saver:
+            start.wait(30)
+            saver.setup()
+            return saver.list_threads()
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(set_up, [None, "public"] * 3)) == [[]] * 6
+
+
+@pytest.mark.parametrize("suffix", ["", "_threads", "_history", "_items", "_writes", "_migrations"])
+@pytest.mark.parametrize("kind", ["TABLE {} (a integer)", "VIEW {} AS SELECT 1 AS a"])
+def test_someone_elses_relation_is_left_alone(database, suffix, kind):
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(f"CREATE {kind.format('agent_checkpoints' + suffix)}")
+        with (
+            PostgresSnapshotSaver(database) as saver,
+            pytest.raises(SchemaConflictError, match=r"table_name=.*schema="),
+        ):
+            saver.load_state("t")
+        relations = conn.execute(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'agent%' AND relkind IN ('r', 'v')"
+        ).fetchall()
+        assert relations == [(f"agent_checkpoints{suffix}",)]

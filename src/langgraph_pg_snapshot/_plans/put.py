@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -40,8 +42,9 @@ from langgraph_pg_snapshot.models import Target
 OPTIMISTIC_TRIES = 3
 # Even then the thread may be removed and made anew all the time; that has to end somewhere.
 MAX_TRIES = 10
-# From this many elements (or characters) on, encoding takes milliseconds.
+# Encoding this many elements takes about a millisecond; more are not for an event loop's thread.
 HEAVY = 1_000
+CHARACTERS_AN_ELEMENT = 500
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         ConcurrentWriteError: Other writers were faster, time after time; nothing was stored.
     """
     key, parent_id = new.target.key, new.target.checkpoint_id
-    if _is_heavy(new.checkpoint["channel_values"], new.new_versions):
+    values = new.checkpoint["channel_values"]
+    if sum(_weight(values[channel]) for channel in new.new_versions if channel in values) > HEAVY:
         yield Heavy()
     params = _checkpoint_params(store.codec, new)
     attempt = _Attempt(store, new, params, {})
@@ -195,15 +199,17 @@ def _lay_out(
     return stored
 
 
-def _is_heavy(values: Mapping[str, Any], new_versions: Mapping[str, Any]) -> bool:
-    return (
-        sum(
-            len(values[channel])
-            for channel in new_versions
-            if isinstance(values.get(channel), (list, dict, str, bytes))
-        )
-        > HEAVY
-    )
+def _weight(value: Any, depth: int = 2) -> int:
+    """About how many elements a value has, without looking at more than a few of them."""
+    if isinstance(value, (str, bytes)):
+        return len(value) // CHARACTERS_AN_ELEMENT
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple, set, frozenset, deque)):
+        return 1
+    sample = list(islice(value, 20)) if depth else []
+    inside = sum(_weight(element, depth - 1) for element in sample) / max(len(sample), 1)
+    return int(len(value) * max(inside, 1))
 
 
 def _checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
@@ -282,6 +288,8 @@ def put_writes(
     Raises:
         SerializationError: A value can't be stored; nothing was sent.
     """
+    if sum(_weight(value) for _, value in writes) > HEAVY:
+        yield Heavy()
     rows: dict[int, tuple[str, Any]] = {}
     for place, (channel, value) in enumerate(writes):
         with about(f"write to channel {channel!r}"):

@@ -115,7 +115,7 @@ def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
             kept.add((namespace, sends_parent))
         if delta_channels:
             ancestors = yield Stmt(
-                store.queries("delta_ancestors"),
+                store.queries("delta_ancestors", "which_checkpoint"),
                 {
                     "thread_id": thread_id,
                     "checkpoint_ns": namespace,

@@ -132,7 +132,7 @@ class Queries:
             filled[part] = (
                 " AND ".join(self._fill(condition, (), names) for condition in which)
                 if part == "which"
-                else self._fill(part, (), names)
+                else self._fill(part, which, names)
             )
         return body.format_map(filled)
 

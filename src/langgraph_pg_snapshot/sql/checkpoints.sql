@@ -128,8 +128,32 @@ JOIN {items} AS i ON i.thread_id = %(thread_id)s::text AND i.checkpoint_ns = %(c
 -- name: get_delta_history
 -- Ancestors of a checkpoint, nearest first, each with its writes to the wanted channels and the
 -- stored values of those that it is the nearest to hold; ends where every channel has one. A
--- DeltaChannel is rebuilt from that. (The depth is bounded: a hand-made cycle must not hang.)
-WITH RECURSIVE target AS (
+-- DeltaChannel is rebuilt from that.
+WITH RECURSIVE {delta_chain}
+SELECT chain.checkpoint_id, ancestor.stored, pending.writes, pending.blobs
+FROM chain
+LEFT JOIN LATERAL (
+    SELECT jsonb_object_agg(c.channel, c.stored)::text AS stored
+    FROM {history} AS h, jsonb_each(h.channel_values) AS c (channel, stored)
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        AND h.checkpoint_id = chain.checkpoint_id
+        AND c.channel = ANY (%(channels)s::text[]) AND NOT c.channel = ANY (chain.seeded_before)
+) AS ancestor ON true
+LEFT JOIN LATERAL (
+    SELECT {write_columns}
+    FROM {writes} AS w
+    WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
+        AND w.checkpoint_id = chain.checkpoint_id
+        AND w.channel = ANY (%(channels)s::text[]) AND NOT w.channel = ANY (chain.seeded_before)
+) AS pending ON true
+WHERE chain.depth > 0
+ORDER BY chain.depth
+
+-- name: delta_chain
+-- (Part of a statement.) The target and its ancestors, back to where each wanted channel has a stored
+-- value: with the channels that had one before, and those that have one here or had one before.
+-- (The depth is bounded: a hand-made cycle must not hang.)
+target AS (
     SELECT h.checkpoint_id, h.parent_checkpoint_id
     FROM {history} AS h
     WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
@@ -151,24 +175,6 @@ WITH RECURSIVE target AS (
         AND h.checkpoint_id = chain.parent_checkpoint_id
     WHERE NOT chain.seeded @> %(channels)s::text[] AND chain.depth < 1000000
 )
-SELECT chain.checkpoint_id, ancestor.stored, pending.writes, pending.blobs
-FROM chain
-LEFT JOIN LATERAL (
-    SELECT jsonb_object_agg(c.channel, c.stored)::text AS stored
-    FROM {history} AS h, jsonb_each(h.channel_values) AS c (channel, stored)
-    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
-        AND h.checkpoint_id = chain.checkpoint_id
-        AND c.channel = ANY (%(channels)s::text[]) AND NOT c.channel = ANY (chain.seeded_before)
-) AS ancestor ON true
-LEFT JOIN LATERAL (
-    SELECT {write_columns}
-    FROM {writes} AS w
-    WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
-        AND w.checkpoint_id = chain.checkpoint_id
-        AND w.channel = ANY (%(channels)s::text[]) AND NOT w.channel = ANY (chain.seeded_before)
-) AS pending ON true
-WHERE chain.depth > 0
-ORDER BY chain.depth
 
 -- name: pending_writes
 -- (Part of a statement.) The pending writes of checkpoint h.

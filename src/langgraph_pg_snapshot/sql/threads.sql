@@ -85,22 +85,7 @@ FROM (
 
 -- name: delta_ancestors
 -- The ancestors that rebuilding these DeltaChannels of a checkpoint takes.
-WITH RECURSIVE chain AS (
-    SELECT 0 AS depth, h.checkpoint_id, h.parent_checkpoint_id, ARRAY[]::text[] AS seeded
-    FROM {history} AS h
-    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
-        AND h.checkpoint_id = %(checkpoint_id)s::text
-    UNION ALL
-    SELECT chain.depth + 1, h.checkpoint_id, h.parent_checkpoint_id,
-        chain.seeded || ARRAY(
-            SELECT wanted.channel FROM unnest(%(channels)s::text[]) AS wanted (channel)
-            WHERE h.channel_values ? wanted.channel)
-    FROM chain
-    JOIN {history} AS h ON h.thread_id = %(thread_id)s::text
-        AND h.checkpoint_ns = %(checkpoint_ns)s::text
-        AND h.checkpoint_id = chain.parent_checkpoint_id
-    WHERE NOT chain.seeded @> %(channels)s::text[] AND chain.depth < 1000000
-)
+WITH RECURSIVE {delta_chain}
 SELECT chain.checkpoint_id FROM chain WHERE chain.depth > 0
 
 -- name: checkpoint_ids

@@ -1,0 +1,101 @@
+"""Strict mode: only LangGraph's safe set, the graph's own schema, and what the caller allows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+
+import pytest
+
+from langgraph_pg_snapshot import PostgresSnapshotSaver, SnapshotSerializer, TypeNotAllowedError
+
+
+@dataclass
+class Order:
+    number: int
+
+
+def test_a_type_that_is_not_allowed_is_refused_by_name(ready_database):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("t", {"plain": [1, 2], "order": Order(7)})
+    strict = SnapshotSerializer(strict=True)
+    with PostgresSnapshotSaver(ready_database, serde=strict) as saver:
+        with pytest.raises(TypeNotAllowedError) as caught:
+            saver.load_state("t")
+        said = str(caught.value)
+        assert "thread 't'" in said
+        assert "channel 'order'" in said
+        assert f"{__name__}:Order" in said
+        assert "allowed_types=" in said
+        wider = saver.with_allowlist([(__name__, "Order")])
+        assert wider.load_state("t") == {"plain": [1, 2], "order": Order(7)}
+        with pytest.raises(TypeNotAllowedError):
+            saver.load_state("t")
+    allowing = SnapshotSerializer(strict=True, allowed_types=[Order])
+    with PostgresSnapshotSaver(ready_database, serde=allowing) as saver:
+        assert saver.load_state("t") == {"plain": [1, 2], "order": Order(7)}
+
+
+SCRIPT = """
+    import sys
+    from dataclasses import dataclass
+    from typing import Annotated, Any, TypedDict
+    from langchain_core.messages import AnyMessage, HumanMessage
+    from langgraph.graph import START, StateGraph
+    from langgraph.graph.message import add_messages
+    from pydantic import BaseModel
+    from langgraph_pg_snapshot import PostgresSnapshotSaver, TypeNotAllowedError
+
+    class Customer(BaseModel):
+        name: str
+
+    @dataclass
+    class Unmentioned:
+        text: str
+
+    class State(TypedDict, total=False):
+        messages: Annotated[list[AnyMessage], add_messages]
+        customer: Customer
+        anything: Any
+
+    def node(state):
+        return {"customer": Customer(name="Rosa"), "anything": Unmentioned("x")}
+
+    builder = StateGraph(State)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    config = {"configurable": {"thread_id": "t"}}
+    with PostgresSnapshotSaver(sys.argv[1]) as saver:
+        graph = builder.compile(checkpointer=saver)
+        graph.invoke({"messages": [HumanMessage("hi")]}, config)
+        try:
+            graph.get_state(config)
+        except TypeNotAllowedError as error:
+            assert "Unmentioned" in str(error), error
+        else:
+            raise AssertionError("a class outside the schema was built")
+        saver.delete_thread("t")
+        plain = StateGraph(State)
+        plain.add_node("node", lambda state: {"customer": Customer(name="Rosa")})
+        plain.add_edge(START, "node")
+        graph = plain.compile(checkpointer=saver)
+        graph.invoke({"messages": [HumanMessage("hi")]}, config)
+        values = graph.get_state(config).values
+        assert values["customer"] == Customer(name="Rosa"), values
+        assert type(values["messages"][0]) is HumanMessage
+    print("done")
+"""
+
+
+def test_langgraphs_switch_allows_what_the_graphs_schema_names(ready_database):
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), ready_database],
+        env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.stdout.strip(), result.returncode) == ("done", 0), result.stderr

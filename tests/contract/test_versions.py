@@ -87,6 +87,41 @@ def test_unchanged_channel_absent_from_values_keeps_its_value(saver, other, thre
             }
 
 
+ODD = ("$a", "$list", "$item", "$type", "$order", "", "a\nb")
+
+
+@pytest.mark.parametrize("value", [7, LARGE, "z" * 999], ids=["inline", "list", "item"])
+@pytest.mark.parametrize("names", [ODD, *((name,) for name in ODD)], ids=repr)
+def test_any_name_of_a_channel_will_do(saver, other, thread_id, value, names):
+    version = next_version(None)
+    versions = {**dict.fromkeys(names, version), "step": version}
+    values = dict.fromkeys(names, value)
+    config = config_of(thread_id)
+    config = saver.put(config, checkpoint_of({**values, "step": 0}, versions), {}, versions)
+    for step, writer in enumerate((other, saver, other), 1):
+        versions["step"] = next_version(versions["step"])
+        checkpoint = checkpoint_of({"step": step}, versions)
+        config = writer.put(config, checkpoint, {}, {"step": versions["step"]})
+        for reader in (saver, other):
+            found = reader.get_tuple(config).checkpoint
+            assert found["channel_values"] == {**values, "step": step}
+            assert found["channel_versions"] == versions
+            assert found["versions_seen"] == checkpoint["versions_seen"]
+        assert saver.list(config)[0].checkpoint == found
+
+
+@pytest.mark.parametrize("version", [1e300, 1e16, 1e-300, -0.0, float("inf"), 2**70, "1\x00"])
+def test_odd_version_is_kept_and_carries_its_value(saver, other, thread_id, version):
+    versions = {"a": version, "b": next_version(None)}
+    config = saver.put(config_of(thread_id), checkpoint_of({"a": 1}, versions), {}, versions)
+    versions["b"] = next_version(versions["b"])
+    config = other.put(config, checkpoint_of({}, versions), {}, {"b": versions["b"]})
+    found = saver.get_tuple(config).checkpoint
+    assert found["channel_values"] == {"a": 1}
+    assert found["channel_versions"] == versions
+    assert type(found["channel_versions"]["a"]) is type(version)
+
+
 def test_the_lineage_counts_not_the_time(chain):
     root = chain.put({"a": "root", "b": 0})
     left = chain.put({"a": "left"}, parent=root)

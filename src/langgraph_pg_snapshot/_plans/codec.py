@@ -27,6 +27,9 @@ _NOT_ENCRYPTED = (
     "copy such state over with a saver that has the serializer it was saved with"
 )
 
+# What reads and writes channel versions: they are text or numbers, whatever the codec.
+_VERSIONS = SnapshotSerializer()
+
 # Digests of values that are stored encrypted stay in this process, and mean nothing outside it.
 _PROCESS_KEY = secrets.token_bytes(32)
 
@@ -206,10 +209,28 @@ def codec_for(serde: SerializerProtocol) -> Codec:
 def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A checkpoint without its id and values, and what of it has to be sealed."""
     header = {k: v for k, v in checkpoint.items() if k not in ("id", "channel_values")}
+    versions = header.pop("channel_versions")
     sealed = {}
     if codec.sealing:
         sealed = {k: header.pop(k) for k in header.keys() - STRUCTURAL_HEADER if header[k]}
-    return dump_unordered(codec, header), sealed
+    tree = codec.snapshot.encode(header, keep_order=False)
+    # By channel whatever their names: SQL looks for them, and encode() would wrap "$name".
+    tree["channel_versions"] = {
+        str.__str__(channel): _VERSIONS.encode(version) for channel, version in versions.items()
+    }
+    return orjson.dumps(tree).decode(), sealed
+
+
+def load_header(codec: Codec, text: str) -> dict[str, Any]:
+    """What `dump_header` wrote, without what is sealed."""
+    tree = orjson.loads(text)
+    versions = load_versions(tree.pop("channel_versions"))
+    return {**codec.snapshot.decode(tree), "channel_versions": versions}
+
+
+def load_versions(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The channel_versions of a stored header."""
+    return {channel: _VERSIONS.decode(version) for channel, version in tree.items()}
 
 
 def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import Blob, Codec, Columns, Piece
+from langgraph_pg_snapshot._plans.codec import Blob, Codec, Columns, Piece, load_versions
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, about
 
@@ -204,9 +204,9 @@ def _reference(tree: Any) -> Reference | None:
 
 
 def layout_of(versions: Mapping[str, Any], stored: Mapping[str, Any]) -> Layout:
-    """The layout of a checkpoint that was read."""
+    """The layout of a checkpoint that was read; its versions as the header has them."""
     return Layout(
-        versions,
+        load_versions(versions),
         {
             channel: value if isinstance(value, Reference) else orjson.dumps(value)
             for channel, value in stored.items()

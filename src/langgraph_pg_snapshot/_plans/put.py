@@ -55,6 +55,7 @@ class NewCheckpoint:
     checkpoint: Mapping[str, Any]
     metadata: Mapping[str, Any]
     new_versions: Mapping[str, Any]
+    is_root: bool = False  # it shares the parent's items, but is no child of it
 
 
 def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
@@ -223,7 +224,7 @@ def _checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
         "checkpoint_ns": new.target.key.checkpoint_ns,
         "checkpoint_id": checkpoint_id,
         # "exit" durability puts a checkpoint over itself: that does not make it its own parent
-        "parent_checkpoint_id": parent_id if parent_id != checkpoint_id else None,
+        "parent_checkpoint_id": None if new.is_root or parent_id == checkpoint_id else parent_id,
         "run_id": run_id if isinstance(run_id, str) else None,
         "header": header,
         "metadata": metadata,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 import orjson
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
+from langgraph_pg_snapshot._plans.codec import load_header
 from langgraph_pg_snapshot._plans.put import NewCheckpoint, put_checkpoint
 from langgraph_pg_snapshot._plans.read import CheckpointRow, get_checkpoint
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
@@ -18,6 +21,8 @@ from langgraph_pg_snapshot.models import NamespaceKey, Target, ThreadInfo
 
 # The format of checkpoints that langgraph 1.x writes.
 CHECKPOINT_FORMAT = 4
+# How uuid6() writes ids.
+UUID_SHAPE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_state(channel: str) -> bool:
@@ -32,12 +37,21 @@ def is_state(channel: str) -> bool:
 
 
 def load_state(store: Store, thread_id: str) -> Plan[dict[str, Any] | None]:
-    """The newest state of a thread's root namespace."""
+    """The newest state of a thread's root namespace.
+
+    Nothing is rebuilt: of a DeltaChannel there is what LangGraph stored of it with this checkpoint,
+    which is nothing or all (its reducer is the graph's).
+    """
     found = yield from get_checkpoint(store, Target(NamespaceKey(thread_id, ""), None))
     if found is None:
         return None
     values = found.checkpoint["channel_values"]
-    return {channel: value for channel, value in values.items() if is_state(channel)}
+    return {channel: _bare(value) for channel, value in values.items() if is_state(channel)}
+
+
+def _bare(value: Any) -> Any:
+    """A value as the graph has it: LangGraph wraps what it stores of a DeltaChannel."""
+    return value.value if isinstance(value, _DeltaSnapshot) else value
 
 
 def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[str]:
@@ -47,16 +61,12 @@ def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[s
     does not name have no value any more, and no task is left to run.
     """
     key = NamespaceKey(thread_id, "")
-    head_id, header, metadata = yield from _read_head(store, key)
+    head_id, header, step = yield from _read_head(store, key)
     versions: dict[str, Any] = header["channel_versions"]
-    step: int = metadata.get("step", -1)
+    newest = max(map(next_version, versions.values()), default=next_version(None))
     # Every channel gets a new version: those that the state does not name have no value at theirs.
-    newest = max(versions.values(), key=str, default=None)
-    changed = {channel: next_version(newest) for channel in (*versions, *state)}
-    # uuid6 ids grow with time; one that another machine's clock made may lie ahead of ours
-    checkpoint_id = str(uuid6(clock_seq=step + 1))
-    if head_id is not None and checkpoint_id <= head_id:
-        checkpoint_id = _id_after(head_id)
+    changed = dict.fromkeys((*versions, *state), newest)
+    checkpoint_id = _id_after(head_id, str(uuid6(clock_seq=step + 1)))
     yield from put_checkpoint(
         store,
         NewCheckpoint(
@@ -72,34 +82,43 @@ def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[s
             },
             {"source": "update", "step": step + 1, "parents": {}},
             changed,
+            # A DeltaChannel without a value is rebuilt from what ancestors wrote: there are none.
+            is_root=True,
         ),
     )
     return checkpoint_id
 
 
-def _read_head(
-    store: Store, key: NamespaceKey
-) -> Plan[tuple[str | None, dict[str, Any], dict[str, Any]]]:
-    """Id, header and metadata of the newest checkpoint; its values need not even be loadable."""
+def _read_head(store: Store, key: NamespaceKey) -> Plan[tuple[str | None, dict[str, Any], int]]:
+    """Id, header and step of the newest checkpoint; its values need not even be loadable."""
     rows = yield Stmt(
         store.queries("list_checkpoints", "which_thread", "which_namespace"),
         {"thread_id": key.thread_id, "checkpoint_ns": key.checkpoint_ns, "limit": 1},
     )
     if not rows:
-        return None, {"channel_versions": {}, "versions_seen": {}}, {}
+        return None, {"channel_versions": {}, "versions_seen": {}}, -1
     row = CheckpointRow(*rows[0])
-    decode = store.codec.snapshot.decode
-    return row.checkpoint_id, decode(orjson.loads(row.header)), decode(orjson.loads(row.metadata))
+    header = {"versions_seen": {}, **load_header(store.codec, row.header)}
+    step = orjson.loads(row.metadata).get("step")
+    return row.checkpoint_id, header, step if isinstance(step, int) else -1
 
 
-def _id_after(checkpoint_id: str) -> str:
-    """An id of the same shape that is larger."""
-    digits = checkpoint_id.replace("-", "")
-    try:
-        larger = f"{int(digits, 16) + 1:032x}"
-    except ValueError:  # not a UUID: any longer text is larger
-        return checkpoint_id + "0"
-    return "-".join((larger[:8], larger[8:12], larger[12:16], larger[16:20], larger[20:]))
+def _id_after(head_id: str | None, fresh: str) -> str:
+    """An id larger than the newest one: a fresh one, as a rule.
+
+    They grow with time, but another machine's clock may be ahead of ours, and an application may
+    have made ids of another shape; then the fresh one comes behind the other.
+    """
+    if head_id is None or fresh > head_id:
+        return fresh
+    before, last = head_id[:-36], head_id[-36:]
+    if UUID_SHAPE.fullmatch(last):
+        larger = f"{int(last.replace('-', ''), 16) + 1:032x}"
+        larger = "-".join((larger[:8], larger[8:12], larger[12:16], larger[16:20], larger[20:]))
+        for candidate in (before + fresh, before + larger):
+            if candidate > head_id:
+                return candidate
+    return head_id + fresh
 
 
 def list_threads(

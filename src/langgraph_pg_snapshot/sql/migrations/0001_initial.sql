@@ -65,7 +65,8 @@ CREATE TABLE {writes} (
 );
 
 -- The newest root-namespace state of each thread as plain JSON. A channel's stored value is either
--- the value itself or a reference: $list and $dict to runs [from, to) of items, $item to one.
+-- the value itself or a reference: $list and $dict to runs [from, to) of items, $item to one. What
+-- LangGraph stores of a DeltaChannel is wrapped once more, and taken out of that.
 CREATE VIEW {view} AS
 SELECT t.thread_id, s.state, t.created_at, t.updated_at
 FROM {threads} AS t
@@ -98,11 +99,15 @@ CROSS JOIN LATERAL (
                 AND i.item_id < (run.bounds ->> 1)::bigint
         )
         WHEN c.stored ? '$item' THEN (
-            SELECT coalesce(i.item, jsonb_build_object('$opaque', i.blob_type))
+            SELECT CASE WHEN i.item ->> '$type' = 'langgraph.checkpoint.serde.types:_DeltaSnapshot'
+                THEN i.item -> 'value'
+                ELSE coalesce(i.item, jsonb_build_object('$opaque', i.blob_type)) END
             FROM {items} AS i
             WHERE i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id = (c.stored ->> '$item')::bigint
         )
+        WHEN c.stored ->> '$type' = 'langgraph.checkpoint.serde.types:_DeltaSnapshot'
+            THEN c.stored -> 'value'
         ELSE c.stored
     END), '{{}}') AS state
     FROM jsonb_each(head.channel_values) AS c (channel, stored)
@@ -119,7 +124,7 @@ COMMENT ON TABLE {history} IS 'LangGraph checkpoints: one row each';
 COMMENT ON COLUMN {history}.header IS 'the checkpoint without its values: v, ts, channel_versions, versions_seen, …';
 COMMENT ON COLUMN {history}.channel_values IS 'channel → small value, or reference to items: $list, $dict (runs) or $item';
 COMMENT ON COLUMN {history}.items IS 'every item that channel_values references';
-COMMENT ON COLUMN {history}.sealed IS 'metadata under a serializer other than the snapshot one';
+COMMENT ON COLUMN {history}.sealed IS 'metadata, and what else of the header is the application''s, under a serializer that may encrypt';
 COMMENT ON TABLE {items} IS 'The log of a thread: immutable values, as a rule one message or one dict entry each';
 COMMENT ON COLUMN {items}.digest IS 'fingerprint of the value, by which a writer finds it stored already';
 COMMENT ON TABLE {writes} IS 'LangGraph pending writes: what tasks wrote after a checkpoint';

@@ -314,8 +314,8 @@ class PostgresSnapshotSaver(SaverBase):
 
         Args:
             thread_id: The thread, made if it is not there.
-            state: Values by channel. Channels that it does not name have no value afterwards;
-                what the thread held before stays in its history.
+            state: Values by channel. Channels that it does not name have no value afterwards, and
+                no task is left to run; what the thread held before stays in its history.
 
         Returns:
             The id of the checkpoint that holds it.
@@ -334,7 +334,9 @@ class PostgresSnapshotSaver(SaverBase):
     def load_state(self, thread_id: str) -> dict[str, Any] | None:
         """A thread's newest state, whoever stored it; None if there is no such thread.
 
-        Values of a DeltaChannel are there only where LangGraph stored a snapshot of them.
+        Nothing is rebuilt: a DeltaChannel's value is there only if LangGraph stored a snapshot of
+        it with the newest checkpoint (one in a hundred updates by default), because the reducer
+        that it is rebuilt with is the graph's. ``graph.get_state(config).values`` always has it.
 
         Raises:
             InvalidArgumentError: The id is not usable.

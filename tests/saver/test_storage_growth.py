@@ -155,3 +155,30 @@ def test_edit_trim_and_fork_write_what_is_new(ready_database):
             assert measured(conn, put)[1] == items
             config = config_of("thread", checkpoint["id"])
             assert driven.get_tuple(config).checkpoint["channel_values"]["messages"] == value
+
+
+@pytest.mark.parametrize("size", [48, 400])
+def test_dict_that_grows_writes_its_new_entry(ready_database, size):
+    found = {}
+    with (
+        VARIANTS[0].open(ready_database) as driven,
+        psycopg.connect(ready_database, autocommit=True) as conn,
+    ):
+        for count in (20, 2000):
+            config, costs = config_of(f"thread-{count}"), []
+            for turn in range(TURNS):
+                value = {f"key {n}": "x" * size for n in range(count + turn)}
+                version = next_version(f"{turn:032}.0.1")
+                checkpoint = checkpoint_of({"d": value}, {"d": version})
+
+                def put(c=checkpoint, v=version, parent=config):
+                    return driven.put(parent, c, {}, {"d": v})
+
+                costs.append(measured(conn, put))
+                config = config_of(f"thread-{count}", checkpoint["id"])
+                if turn == 0:
+                    conn.execute("CHECKPOINT")
+            assert {tuple(each[1:3]) for each in costs[1:]} == {(1, 1)}
+            found[count] = statistics.median(each[0] for each in costs[2:])
+            assert driven.get_tuple(config).checkpoint["channel_values"] == {"d": value}
+    assert found[2000] <= 2 * found[20]

@@ -1,7 +1,8 @@
 """What this process knows of the logs of threads: a bounded cache that is never trusted alone.
 
-Every put names the epoch and the next item that it believes in, and the statement stores nothing
-unless both hold. So a stale entry costs another round trip, and a lost one a read, never data.
+Every put names the epoch that it believes in, and how many items were ever `appended`; the
+statement stores nothing unless both hold. So a stale entry costs another round trip, and a lost one
+a read, never data.
 """
 
 from __future__ import annotations

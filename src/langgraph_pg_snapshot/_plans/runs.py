@@ -48,5 +48,5 @@ def count(disjoint: Iterable[Run]) -> int:
 
 
 def multirange(disjoint: Iterable[Run]) -> str:
-    """Disjoint runs as the text of an int4multirange."""
+    """Disjoint runs as the text of an int8multirange."""
     return "{" + ",".join(f"[{first},{beyond})" for first, beyond in disjoint) + "}"

@@ -19,7 +19,8 @@ DIGEST_BYTES = 16
 
 # What a serializer that may encrypt leaves readable: the saver itself goes by these, and none of
 # them is a value of the application's.
-STRUCTURAL_METADATA = frozenset({"source", "step", "parents", "counters_since_delta_snapshot"})
+COUNTERS = "counters_since_delta_snapshot"  # DeltaChannels: {channel: (updates, supersteps)}
+STRUCTURAL_METADATA = frozenset({"source", "step", "parents", COUNTERS})
 STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "updated_channels"})
 
 _NOT_ENCRYPTED = (
@@ -240,13 +241,49 @@ def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[
     if codec.sealing:
         sealed = {k: metadata.pop(k) for k in metadata.keys() - STRUCTURAL_METADATA}
     try:
-        return dump_unordered(codec, metadata), sealed
+        return dump_members(codec, metadata), sealed
     except SerializationError:
-        # Metadata never fails a run: what can't be stored as itself is stored as its repr.
-        return dump_unordered(codec, {k: _storable(codec, v) for k, v in metadata.items()}), sealed
+        return dump_members(codec, {k: _storable(codec, v) for k, v in metadata.items()}), sealed
+
+
+def load_metadata(codec: Codec, text: str) -> dict[str, Any]:
+    """What `dump_metadata` wrote, without what is sealed."""
+    tree: dict[str, Any] = orjson.loads(text)
+    return {
+        key: {channel: tuple(pair) for channel, pair in value.items()}
+        if key == COUNTERS and _are_counters(value)
+        else codec.snapshot.decode(value)
+        for key, value in tree.items()
+    }
+
+
+def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:
+    """An object whose members SQL finds by their names; what is in them is encoded.
+
+    (`encode` would wrap an object that has a member called "$name".)
+    """
+    tree = {
+        _storable_name(name): {channel: list(pair) for channel, pair in value.items()}
+        if name == COUNTERS and _are_counters(value)
+        else codec.snapshot.encode(value, keep_order=False)
+        for name, value in members.items()
+    }
+    return orjson.dumps(tree).decode()
+
+
+def _are_counters(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(pair, (tuple, list)) and all(type(count) is int for count in pair)
+        for pair in value.values()
+    )
+
+
+def _storable_name(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode().replace("\x00", "")
 
 
 def _storable(codec: Codec, value: Any) -> Any:
+    """Metadata never fails a run: what can't be stored as itself is stored as its repr."""
     try:
         codec.snapshot.encode(value, keep_order=False)
     except SerializationError:
@@ -273,8 +310,3 @@ def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob
         piece = codec.piece({"metadata": metadata, "header": header})
     columns = codec.columns(piece)
     return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))
-
-
-def dump_unordered(codec: Codec, value: Any) -> str:
-    """JSON text in which the order of keys does not matter."""
-    return orjson.dumps(codec.snapshot.encode(value, keep_order=False)).decode()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_pg_snapshot._plans.codec import dump_unordered
+from langgraph_pg_snapshot._plans.codec import dump_members
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
 from langgraph_pg_snapshot._plans.read import TRIES, CheckpointRow, fetch_items, to_tuple
 from langgraph_pg_snapshot._plans.runs import count, union
@@ -135,8 +135,8 @@ def _conditions(store: Store, listing: Listing, cursor: Cursor) -> tuple[list[st
     if listing.filter and not store.codec.sealing:
         which.append("which_metadata")
         wanted = {k: v for k, v in listing.filter.items() if v is not None}
-        params["filter"] = dump_unordered(store.codec, dict(listing.filter))
-        params["contained"] = dump_unordered(store.codec, wanted)
+        params["filter"] = dump_members(store.codec, listing.filter)
+        params["contained"] = dump_members(store.codec, wanted)
     if cursor.last is not None:
         which.append("which_after_cursor")
         params |= {

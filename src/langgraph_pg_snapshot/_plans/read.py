@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import TASKS
 
-from langgraph_pg_snapshot._plans.codec import Blob, load_header
+from langgraph_pg_snapshot._plans.codec import Blob, load_header, load_metadata
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.put import digests_by_item
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of
@@ -128,9 +128,8 @@ def to_tuple(
     Raises:
         DamagedThreadError: An item that the checkpoint names was not found.
     """
-    snapshot = store.codec.snapshot
     header = load_header(store.codec, row.header)
-    metadata = snapshot.decode(orjson.loads(row.metadata))
+    metadata = load_metadata(store.codec, row.metadata)
     if row.sealed is not None:
         sealed, _ = store.codec.load_blob(Blob(cast("str", row.sealed_type), row.sealed))
         header.update(sealed["header"])

@@ -145,7 +145,9 @@ def _slots(base):
     return (slots,) if isinstance(slots, str) else slots
 
 
-_OPAQUE = {"uuid", "fractions", "decimal", "_decimal", "pathlib", "pathlib._local", "ipaddress"}
+_OPAQUE = {"uuid", "fractions", "decimal", "_decimal", "ipaddress"} | {
+    f"pathlib{part}" for part in ("", "._local", "._abc")
+}
 
 
 def _equal(got, want, path):

@@ -290,7 +290,8 @@ async def test_no_call_fails_when_backends_die_async(ready_database, given):
                     for n in range(10)
                 )
             )
-            assert kill_backends(ready_database) == 10
+            # As many as the pool has by then: it may still be replacing those that died before.
+            assert kill_backends(ready_database) > 0
             found = await asyncio.gather(*(saver.aget_tuple(config_of(f"t{n}")) for n in range(10)))
             assert [each.metadata["step"] for each in found] == [turn] * 10
             kill_backends(ready_database)

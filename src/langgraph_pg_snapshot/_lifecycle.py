@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -17,6 +16,8 @@ from langgraph_pg_snapshot._drivers.aio import (
     AsyncDriver,
     AsyncRunner,
     BridgedRunner,
+    GivenAsyncConnections,
+    HomeRunner,
     ThreadedRunner,
 )
 from langgraph_pg_snapshot._drivers.connections import (
@@ -71,13 +72,14 @@ class Backend:
         self.server: EmbeddedServer | None = None
         self._own_async: OwnAsyncPools | None = None
         self._driver: SyncDriver | None = None
-        self._async_driver: AsyncDriver | None = None
+        self._async_runner: AsyncRunner | None = None
+        self._bridge: BridgedRunner | None = None
 
     def use_settings(self, settings: PoolSettings) -> None:
         """Open pools of our own, each at its first use."""
         self._own_async = OwnAsyncPools(settings)
         self._driver = SyncDriver(OwnPool(settings))
-        self._async_driver = AsyncDriver(self._own_async)
+        self._async_runner = AsyncDriver(self._own_async)
 
     def use_given(self, given: object, argument: str, kind: type | None) -> None:
         """Use a pool or connection of the application's.
@@ -95,34 +97,34 @@ class Backend:
         if isinstance(given, ConnectionPool):
             self._driver = SyncDriver(GivenPool(given))
         elif isinstance(given, AsyncConnectionPool):
-            self._async_driver = AsyncDriver(GivenAsyncPool(given))
+            self._use_async(GivenAsyncPool(given))
         elif isinstance(given, psycopg.Connection):
             check_idle(given.info.transaction_status)
             self._driver = SyncDriver(GivenConnection(given))
         elif isinstance(given, psycopg.AsyncConnection):
             check_idle(given.info.transaction_status)
-            self._async_driver = AsyncDriver(GivenAsyncConnection(given))
+            self._use_async(GivenAsyncConnection(given))
         else:
             raise ArgumentTypeError(
                 f"{argument} must be a conninfo str, a psycopg_pool.ConnectionPool or "
                 f"AsyncConnectionPool, or a psycopg (Async)Connection, got {type(given).__name__}"
             )
-        if self._async_driver is not None and self._async_driver.loop is None:
-            # Built before any loop runs, the first async call tells which it is.
-            with suppress(RuntimeError):
-                self._async_driver.loop = asyncio.get_running_loop()
+
+    def _use_async(self, connections: GivenAsyncConnections) -> None:
+        self._async_runner = HomeRunner(connections)
+        self._bridge = BridgedRunner(connections)
 
     def runner(self) -> SyncRunner:
         """What runs plans for sync callers."""
         if self._driver is not None:
             return self._driver
-        assert self._async_driver is not None  # noqa: S101 -- one of them was given
-        return BridgedRunner(self._async_driver)
+        assert self._bridge is not None  # noqa: S101 -- one of them was given
+        return self._bridge
 
     def async_runner(self) -> AsyncRunner:
         """What runs plans for async callers."""
-        if self._async_driver is not None:
-            return self._async_driver
+        if self._async_runner is not None:
+            return self._async_runner
         assert self._driver is not None  # noqa: S101 -- one of them was given
         return ThreadedRunner(self._driver)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -18,14 +19,18 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from langgraph_pg_snapshot._drivers.aio import AsyncConnection
+from langgraph_pg_snapshot._drivers.aio import AsyncConnection, running_loop, start_on, wait_for
 from langgraph_pg_snapshot._drivers.faults import given_connection_is_lost
 from langgraph_pg_snapshot._drivers.sync import Connection
+from langgraph_pg_snapshot.errors import ConnectionUnavailableError, WrongColorError
 
 SyncPool = ConnectionPool[Any]
 AsyncPool = AsyncConnectionPool[Any]
+
+# How long finding out why a pool has no connection may take, in seconds for each address.
+ASK_FOR = 5
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,57 @@ class PoolSettings:
         }
 
 
+class Inquiry:
+    """Finds out why a pool of our own has no connection: it tells its log only.
+
+    A direct connection says. Callers that time out together share one, lest they storm the server.
+    """
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._asking = threading.Lock()
+        self._answered = 0.0
+        self._answer = ""
+
+    def explained(self, error: PoolTimeout) -> ConnectionUnavailableError:
+        """The error for a caller that waited in vain."""
+        came = time.monotonic()
+        with self._asking:
+            if self._answered <= came:
+                self._answer = self._ask()
+                self._answered = time.monotonic()
+            return ConnectionUnavailableError(f"no connection could be had: {error}{self._answer}")
+
+    def _ask(self) -> str:
+        arguments = self._settings.arguments()["kwargs"] | {"connect_timeout": ASK_FOR}
+        try:
+            psycopg.connect(self._settings.conninfo, **arguments).close()
+        except psycopg.Error as reason:
+            return f": {reason}"
+        return (
+            f"; the server takes connections, so all of the pool's were in use "
+            f"(max_size={self._settings.max_size}), or timeout is too short"
+        )
+
+
 class OwnPool:
     """A pool of our own, opened at first use; a forked child gets another one."""
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
+        self._inquiry = Inquiry(settings)
         self._pool: SyncPool | None = None
         self._pid = 0
         self._opening = threading.Lock()  # held while the pool is made, never while it is used
 
-    def connection(self) -> AbstractContextManager[Connection]:
-        return self._opened().connection()
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        pool = self._opened()
+        try:
+            with pool.connection() as conn:
+                yield conn
+        except PoolTimeout as error:
+            raise self._inquiry.explained(error) from error
 
     def recover(self) -> None:
         self._opened().check()
@@ -158,12 +203,16 @@ class OwnAsyncPools:
         self._settings = settings
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._guard = threading.Lock()  # loops may run in several threads
+        self._inquiry = Inquiry(settings)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
         pool = await self._opened()
-        async with pool.connection() as conn:
-            yield conn
+        try:
+            async with pool.connection() as conn:
+                yield conn
+        except PoolTimeout as error:
+            raise await asyncio.to_thread(self._inquiry.explained, error) from error
 
     async def recover(self) -> None:
         await (await self._opened()).check()
@@ -180,17 +229,20 @@ class OwnAsyncPools:
     def close_from_sync(self) -> None:
         """Close what can be closed without awaiting.
 
-        A loop that runs is asked to; one that does not has its sockets closed.
+        A loop that runs is asked to; one that does not, or stops, has its sockets closed.
         """
         with self._guard:
             left = list(self._pools.items())
             self._pools.clear()
         for loop, mine in left:
-            if mine.pool is not None and loop.is_running():
-                closing = asyncio.run_coroutine_threadsafe(mine.pool.close(), loop)
-                if loop is not _running_loop():
-                    closing.result()
-            else:
+            if mine.pool is None or not loop.is_running():
+                mine.finish()
+                continue
+            try:
+                closing = start_on(loop, mine.pool.close())
+                if loop is not running_loop():
+                    wait_for(closing, loop)
+            except WrongColorError:
                 mine.finish()
 
     def drop_ended(self) -> None:
@@ -224,11 +276,41 @@ class OwnAsyncPools:
         return AsyncConnectionPool(**self._settings.arguments(), configure=remember)
 
 
-class GivenAsyncPool:
+class _OfOneLoop:
+    """What works in one event loop: the one that runs when it is given, or the first to call.
+
+    Another takes its place when that one is closed.
+    """
+
+    def __init__(self) -> None:
+        self._home = running_loop()
+        self._choosing = threading.Lock()  # loops may run in several threads
+
+    def home(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
+        with self._choosing:
+            if here is not None and (self._home is None or self._home.is_closed()):
+                self._move()
+                self._home = here
+            return self._home
+
+    def _move(self) -> None:
+        pass
+
+
+class GivenAsyncPool(_OfOneLoop):
     """A pool that the application owns, and closes."""
 
     def __init__(self, pool: AsyncPool) -> None:
+        super().__init__()
         self._pool = pool
+
+    def home(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
+        # An open pool belongs to the loop that it was opened in, wherever the saver was made.
+        # Nothing public tells which that is, but its workers are tasks of that loop.
+        for worker in getattr(self._pool, "_workers", ()):
+            if isinstance(worker, asyncio.Task):
+                return worker.get_loop()
+        return super().home(here)
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._pool.connection()
@@ -240,10 +322,11 @@ class GivenAsyncPool:
         pass
 
 
-class GivenAsyncConnection:
+class GivenAsyncConnection(_OfOneLoop):
     """A bare connection, which one task at a time may use."""
 
     def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        super().__init__()
         self._conn = conn
         self._in_use = asyncio.Lock()
 
@@ -261,6 +344,14 @@ class GivenAsyncConnection:
     async def close(self) -> None:
         pass
 
+    def _move(self) -> None:
+        if self._in_use.locked():
+            raise ConnectionUnavailableError(
+                "the connection that was passed in was left in use by an event loop that was "
+                "closed; pass a conninfo, and each loop gets a pool of its own"
+            )
+        self._in_use = asyncio.Lock()  # the old one may be bound to the loop that is gone
+
 
 async def _close_when_cancelled(pool: AsyncPool) -> None:
     """Close a pool when its event loop is wound up.
@@ -273,10 +364,3 @@ async def _close_when_cancelled(pool: AsyncPool) -> None:
     finally:
         with suppress(asyncio.CancelledError):
             await pool.close()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

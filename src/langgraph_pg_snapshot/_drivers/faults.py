@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
@@ -51,6 +54,15 @@ def check_idle(status: TransactionStatus) -> None:
             "begin: what it stores would last only if that is committed. Commit or roll back "
             "first, or give the saver a connection of its own, a pool or a conninfo"
         )
+
+
+@contextmanager
+def caused_by(error: psycopg.Error) -> Iterator[None]:
+    """Have an error of ours name the driver's error that led to it as its cause."""
+    try:
+        yield
+    except ConnectionUnavailableError as lost:
+        raise lost from error
 
 
 def given_connection_is_lost() -> ConnectionUnavailableError:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import psycopg
 from psycopg.rows import tuple_row
 
-from langgraph_pg_snapshot._drivers.faults import ATTEMPTS, check_idle, is_transient
+from langgraph_pg_snapshot._drivers.faults import ATTEMPTS, caused_by, check_idle, is_transient
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Row, Step, Stmt
 
@@ -56,11 +56,12 @@ class SyncDriver:
                 with self.connections.connection() as conn:
                     check_idle(conn.info.transaction_status)
                     return work(conn)
-            except psycopg.Error as error:
+            except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
                 if not attempts_left or not is_transient(error):
                     raise
                 trace.retry(error)
-            self.connections.recover()
+                with caused_by(error):
+                    self.connections.recover()
         raise AssertionError("unreachable")
 
 

@@ -39,7 +39,7 @@ class ConnectionUnavailableError(StorageError):
 
 
 class WrongColorError(SnapshotError, RuntimeError):
-    """A sync call was made on a saver that only has an async pool, where it can't work."""
+    """A call came from a thread or event loop from which the given connections can't be used."""
 
 
 class SchemaError(SnapshotError):

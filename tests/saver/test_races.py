@@ -20,6 +20,7 @@ from langgraph_pg_snapshot import (
     SchemaConflictError,
 )
 from langgraph_pg_snapshot._drivers import sync
+from langgraph_pg_snapshot._plans import listing
 from langgraph_pg_snapshot._plans.versions import next_version
 
 LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
@@ -212,3 +213,46 @@ def test_someone_elses_relation_is_left_alone(database, suffix, kind):
             "SELECT relname FROM pg_class WHERE relname LIKE 'agent%' AND relkind IN ('r', 'v')"
         ).fetchall()
         assert relations == [(f"agent_checkpoints{suffix}",)]
+
+
+@pytest.mark.parametrize("read", ["list", "get_tuple"])
+def test_a_read_survives_a_prune_between_its_statements(one, other, monkeypatch, read):
+    def put_long(parent, number):
+        values = [{"n": number, "at": place, "text": "and so on " * 10} for place in range(6)]
+        put(other, "t", parent=parent, values=values)
+        return other.get_tuple(config_of("t")).config["configurable"]["checkpoint_id"], values
+
+    parent, expected = None, {}
+    for number in range(120):  # more than a read takes in one statement
+        parent, values = put_long(parent, number)
+        expected[parent] = values
+
+    def prune_and_go_on():
+        nonlocal parent
+        other.prune(["t"])
+        parent, values = put_long(parent, len(expected))
+        expected[parent] = values
+
+    with before(one, monkeypatch, "get_items", prune_and_go_on, times=2):
+        if read == "list":
+            found = list(one.list(config_of("t"), limit=50))
+        else:
+            found = [one.get_tuple(config_of("t"))]
+    assert found
+    for each in found:
+        assert each.checkpoint["channel_values"]["long"] == expected[each.checkpoint["id"]]
+
+
+def test_a_listing_does_not_mix_a_thread_with_one_made_after_it(one, other, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE", 1)
+    old = [{"old": n, "text": "and so on " * 10} for n in range(6)]
+    new = [{"new": n, "text": "and so on " * 10} for n in range(6)]
+    newer = put(other, "t", values=old)["configurable"]["checkpoint_id"]
+    listed = one.list(config_of("t"))
+    assert next(listed).checkpoint["id"] == newer
+    other.delete_thread("t")
+    older = "0" + newer[1:]
+    version = next_version(None)
+    checkpoint = checkpoint_of({"long": new}, {"long": version}, older)
+    other.put(config_of("t"), checkpoint, {}, {"long": version})
+    assert [each.checkpoint["channel_values"]["long"] for each in listed] == [new]

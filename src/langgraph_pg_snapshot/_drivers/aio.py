@@ -120,8 +120,7 @@ async def _on_its_own(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> list[R
 
 async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -> Any:
     async with conn.transaction():
-        # As in the sync driver: plans lock first and look then.
-        await conn.execute(b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        await conn.execute(atomic.isolation)
         steps = atomic.plan()
         answer: Any = None
         while True:

@@ -74,9 +74,7 @@ def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> list[Row]:
 
 def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
     with conn.transaction():
-        # Plans lock first and look then: each statement has to see what the locks waited for,
-        # whatever level the pool's connections are set to.
-        conn.execute(b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        conn.execute(atomic.isolation)
         steps = atomic.plan()
         answer: Any = None
         while True:

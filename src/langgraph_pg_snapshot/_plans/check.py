@@ -10,7 +10,7 @@ import orjson
 from langgraph_pg_snapshot._plans.codec import Blob
 from langgraph_pg_snapshot._plans.layout import Items, Reference, load_stored, runs_in
 from langgraph_pg_snapshot._plans.listing import PAGE
-from langgraph_pg_snapshot._plans.read import CheckpointRow, fetch_items
+from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow, fetch_items
 from langgraph_pg_snapshot._plans.runs import numbers_of
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
@@ -27,7 +27,7 @@ def check_thread(store: Store, thread_id: str) -> Plan[list[UnloadableValue]]:
     while True:
         rows = yield Stmt(store.queries("list_checkpoints", *which), params)
         for columns in rows:
-            row = CheckpointRow(*columns)
+            row = CheckpointRow(*columns[:WIDTH])
             key = NamespaceKey(row.thread_id, row.checkpoint_ns)
             log = logs.setdefault(key, _CheckedItems(store))
             stored = load_stored(row.channel_values)
@@ -39,7 +39,7 @@ def check_thread(store: Store, thread_id: str) -> Plan[list[UnloadableValue]]:
         if len(rows) < PAGE:
             return found
         which = ["which_thread", "which_after_cursor"]
-        last = CheckpointRow(*rows[-1])
+        last = CheckpointRow(*rows[-1][:WIDTH])
         params |= {
             "last_checkpoint_id": last.checkpoint_id,
             "last_thread_id": last.thread_id,

@@ -11,9 +11,15 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_pg_snapshot._plans.codec import dump_members
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
-from langgraph_pg_snapshot._plans.read import TRIES, CheckpointRow, fetch_items, to_tuple
+from langgraph_pg_snapshot._plans.read import (
+    WIDTH,
+    CheckpointRow,
+    consistently,
+    fetch_items,
+    to_tuple,
+)
 from langgraph_pg_snapshot._plans.runs import count, union
-from langgraph_pg_snapshot._plans.steps import Plan, Stmt
+from langgraph_pg_snapshot._plans.steps import Plan, Row, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import DamagedThreadError
 from langgraph_pg_snapshot.models import NamespaceKey, Target
@@ -40,6 +46,12 @@ class Listing:
     limit: int | None
 
 
+class _LogKey(NamedTuple):
+    thread_id: str
+    checkpoint_ns: str
+    epoch: int
+
+
 @dataclass
 class Cursor:
     """How far a listing has come, and what it has read on the way.
@@ -48,15 +60,13 @@ class Cursor:
         last: The last checkpoint of the page before.
         listed: How many checkpoints were handed out.
         done: Whether the last page was the end.
-        tries: How often the present page was read in vain.
-        items: Items by namespace, so that a listing of one thread reads each only once.
+        items: Items by log, so that a listing of one thread reads each only once.
     """
 
     last: CheckpointRow | None = None
     listed: int = 0
     done: bool = False
-    tries: int = 0
-    items: dict[NamespaceKey, Items] = field(default_factory=dict)
+    items: dict[_LogKey, Items] = field(default_factory=dict)
 
 
 class Entry(NamedTuple):
@@ -71,6 +81,10 @@ def list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry
 
     Sealed metadata can't be filtered by SQL; then it is filtered here, page by page.
     """
+    return (yield from consistently(partial(_list_page, store, listing, cursor)))
+
+
+def _list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry]]:
     sealed_filter = listing.filter if store.codec.sealing else None
     remaining = PAGE if listing.limit is None else min(PAGE, listing.limit - cursor.listed)
     while not cursor.done and remaining > 0:
@@ -79,15 +93,9 @@ def list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry
         rows = yield Stmt(store.queries("list_checkpoints", *which), params | {"limit": size})
         if listing.target is None:
             cursor.items.clear()
-        page = yield from _with_items(store, [CheckpointRow(*row) for row in rows], cursor)
-        if page is None:  # pruned between two statements: read the page again
-            cursor.tries += 1
-            if cursor.tries == len(TRIES):
-                raise DamagedThreadError
-            continue
-        cursor.tries = 0
+        page = yield from _with_items(store, rows, cursor)
         cursor.done = len(rows) < size
-        cursor.last = CheckpointRow(*rows[-1]) if rows else cursor.last
+        cursor.last = CheckpointRow(*rows[-1][:WIDTH]) if rows else cursor.last
         if sealed_filter:
             page = [entry for entry in page if _matches(entry.build(), sealed_filter)][:remaining]
         if page:
@@ -96,30 +104,34 @@ def list_page(store: Store, listing: Listing, cursor: Cursor) -> Plan[list[Entry
     return []
 
 
-def _with_items(
-    store: Store, rows: Sequence[CheckpointRow], cursor: Cursor
-) -> Plan[list[Entry] | None]:
-    """Read the items of a page; None if some were removed since the page was read."""
-    places = [(NamespaceKey(row.thread_id, row.checkpoint_ns), row) for row in rows]
-    stored = [load_stored(row.channel_values) for row in rows]
+def _with_items(store: Store, rows: Sequence[Row], cursor: Cursor) -> Plan[list[Entry]]:
+    """Read the items of a page.
+
+    Raises:
+        DamagedThreadError: Some are not there (any more).
+    """
+    page = [CheckpointRow(*row[:WIDTH]) for row in rows]
+    # The epoch tells a thread from one of the same id that was deleted since the page before.
+    logs = [
+        _LogKey(row.thread_id, row.checkpoint_ns, full[WIDTH])
+        for row, full in zip(page, rows, strict=True)
+    ]
+    stored = [load_stored(row.channel_values) for row in page]
     runs = [runs_in(values.values()) for values in stored]
-    for key in dict.fromkeys(key for key, _ in places):
-        items = cursor.items.setdefault(key, Items(store.codec))
-        wanted = union(
-            run for (k, _), own in zip(places, runs, strict=True) if k == key for run in own
-        )
-        yield from fetch_items(store, key, items, wanted)
+    for log in dict.fromkeys(logs):
+        items = cursor.items.setdefault(log, Items(store.codec))
+        wanted = union(run for k, own in zip(logs, runs, strict=True) if k == log for run in own)
+        yield from fetch_items(store, NamespaceKey(*log[:2]), items, wanted)
         if items.missing(wanted):
-            cursor.items.clear()
-            return None
+            raise DamagedThreadError
     return [
-        Entry(partial(to_tuple, store, row, values, cursor.items[key]), count(own))
-        for (key, row), values, own in zip(places, stored, runs, strict=True)
+        Entry(partial(to_tuple, store, row, values, cursor.items[log]), count(own))
+        for row, log, values, own in zip(page, logs, stored, runs, strict=True)
     ]
 
 
 def _conditions(store: Store, listing: Listing, cursor: Cursor) -> tuple[list[str], dict[str, Any]]:
-    which, params = ["which_newest"], dict[str, Any]()
+    which, params = ["which_any"], dict[str, Any]()
     if (target := listing.target) is not None:
         which.append("which_thread")
         params["thread_id"] = target.key.thread_id

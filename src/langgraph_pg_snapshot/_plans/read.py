@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -19,14 +20,11 @@ from langgraph_pg_snapshot._plans.codec import Blob, load_header, load_metadata
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.put import digests_by_item
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of
-from langgraph_pg_snapshot._plans.steps import Plan, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
 from langgraph_pg_snapshot.errors import DamagedThreadError, about
 from langgraph_pg_snapshot.models import NamespaceKey, Target
-
-# A thread pruned between two statements of a read is read again: whether each try is the last.
-TRIES = (False, False, True)
 
 
 class CheckpointRow(NamedTuple):
@@ -50,45 +48,49 @@ class CheckpointRow(NamedTuple):
 WIDTH = len(CheckpointRow._fields)
 
 
+def consistently(read: Callable[[], Plan[T]]) -> Plan[T]:
+    """Run a read of several statements; again in one snapshot, if items were removed in between."""
+    try:
+        return (yield from read())
+    except DamagedThreadError:
+        found: T = yield Atomic(read, one_snapshot=True)
+        return found
+
+
 def get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None]:
     """Read one checkpoint with its pending writes: one statement, or two in a log of many items."""
+    return (yield from consistently(partial(_get_checkpoint, store, target)))
+
+
+def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None]:
     key = target.key
-    params = {
-        "thread_id": key.thread_id,
-        "checkpoint_ns": key.checkpoint_ns,
-        "checkpoint_id": target.checkpoint_id,
-    }
-    which = "which_checkpoint" if target.checkpoint_id else "which_newest"
-    for last_try in TRIES:
-        rows = yield Stmt(store.queries("get_checkpoint", which), params)
-        if not rows:
-            return None
-        row = CheckpointRow(*rows[0][:WIDTH])
-        epoch, appended, next_items, is_near, *item_columns = rows[0][WIDTH:]
-        stored = load_stored(row.channel_values)
-        runs = runs_in(stored.values())
-        items = Items(store.codec)
-        if is_near:
-            take_items(items, item_columns, runs)
-        else:
-            yield from fetch_items(store, key, items, runs)
-        try:
-            found = to_tuple(store, row, stored, items)
-        except DamagedThreadError:
-            if last_try:
-                raise
-            continue
-        store.known.learn(
-            key,
-            epoch=epoch,
-            appended=appended,
-            next_items=orjson.loads(next_items),
-            digests=items.digests,
-            checkpoint_id=row.checkpoint_id,
-            layout=layout_of(orjson.loads(row.header)["channel_versions"], stored),
-        )
-        return found
-    raise AssertionError("unreachable")
+    which = "which_checkpoint" if target.checkpoint_id else "which_any"
+    rows = yield Stmt(
+        store.queries("get_checkpoint", which),
+        {**key._asdict(), "checkpoint_id": target.checkpoint_id},
+    )
+    if not rows:
+        return None
+    row = CheckpointRow(*rows[0][:WIDTH])
+    epoch, appended, next_items, is_near, *item_columns = rows[0][WIDTH:]
+    stored = load_stored(row.channel_values)
+    runs = runs_in(stored.values())
+    items = Items(store.codec)
+    if is_near:
+        take_items(items, item_columns, runs)
+    else:
+        yield from fetch_items(store, key, items, runs)
+    found = to_tuple(store, row, stored, items)
+    store.known.learn(
+        key,
+        epoch=epoch,
+        appended=appended,
+        next_items=orjson.loads(next_items),
+        digests=items.digests,
+        checkpoint_id=row.checkpoint_id,
+        layout=layout_of(orjson.loads(row.header)["channel_versions"], stored),
+    )
+    return found
 
 
 def fetch_items(store: Store, key: NamespaceKey, items: Items, runs: Sequence[Run]) -> Plan[None]:

@@ -13,7 +13,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from langgraph_pg_snapshot._plans.codec import load_header
 from langgraph_pg_snapshot._plans.put import NewCheckpoint, put_checkpoint
-from langgraph_pg_snapshot._plans.read import CheckpointRow, get_checkpoint
+from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow, get_checkpoint
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
@@ -97,7 +97,7 @@ def _read_head(store: Store, key: NamespaceKey) -> Plan[tuple[str | None, dict[s
     )
     if not rows:
         return None, {"channel_versions": {}, "versions_seen": {}}, -1
-    row = CheckpointRow(*rows[0])
+    row = CheckpointRow(*rows[0][:WIDTH])
     header = {"versions_seen": {}, **load_header(store.codec, row.header)}
     step = orjson.loads(row.metadata).get("step")
     return row.checkpoint_id, header, step if isinstance(step, int) else -1

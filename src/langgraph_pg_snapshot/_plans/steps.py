@@ -32,9 +32,22 @@ class Atomic:
     """A plan whose statements run in one transaction; the driver sends back its result.
 
     Started afresh on another connection if the connection turns out dead.
+
+    Attributes:
+        plan: Makes the plan; it yields statements only.
+        one_snapshot: Whether all of them see the database as it was at the first one. Otherwise
+            each sees what was committed before it, which is what those want that lock first and
+            look then.
     """
 
     plan: Callable[[], Plan[Any]]
+    one_snapshot: bool = False
+
+    @property
+    def isolation(self) -> bytes:
+        """The statement that sets the transaction's level, whatever the connection is set to."""
+        level = b"REPEATABLE READ" if self.one_snapshot else b"READ COMMITTED"
+        return b"SET TRANSACTION ISOLATION LEVEL " + level
 
 
 @dataclass(frozen=True)

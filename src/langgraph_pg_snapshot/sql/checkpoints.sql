@@ -107,13 +107,14 @@ LIMIT 1
 -- A page of checkpoints, newest first, with their pending writes; get_items brings their items.
 SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id,
     h.header::text, h.metadata::text, h.sealed_type, h.sealed, h.channel_values::text,
-    pending.writes, pending.blobs, sends.writes, sends.blobs
+    pending.writes, pending.blobs, sends.writes, sends.blobs, t.epoch
 FROM (
     SELECT h.* FROM {history} AS h
     WHERE {which}
     ORDER BY h.checkpoint_id DESC, h.thread_id DESC, h.checkpoint_ns DESC
     LIMIT %(limit)s::integer
 ) AS h
+JOIN {threads} AS t ON t.thread_id = h.thread_id AND t.checkpoint_ns = h.checkpoint_ns
 LEFT JOIN LATERAL ({pending_writes}) AS pending ON true
 LEFT JOIN LATERAL ({pending_sends}) AS sends ON true
 ORDER BY h.checkpoint_id DESC, h.thread_id DESC, h.checkpoint_ns DESC
@@ -208,8 +209,8 @@ array_agg(i.item_id ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blo
 array_agg(i.blob_type ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blob_types,
 array_agg(i.blob ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blobs
 
--- name: which_newest
--- (Condition.) Any checkpoint: the newest one comes first.
+-- name: which_any
+-- (Condition.) Any checkpoint (the newest one comes first).
 true
 
 -- name: which_thread

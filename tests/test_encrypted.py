@@ -23,8 +23,6 @@ from langgraph_pg_snapshot import (
 )
 from servers import available_bindirs
 
-INNER = {"jsonplus": JsonPlusSerializer, "snapshot": SnapshotSerializer}
-
 
 class RotatingCipher:
     """Encrypts with the newest key and decrypts with the one that the data names."""
@@ -42,6 +40,48 @@ class RotatingCipher:
         nonce, tag, data = ciphertext[:16], ciphertext[16:32], ciphertext[32:]
         cipher = AES.new(self.keys[ciphername], AES.MODE_EAX, nonce=nonce)
         return cipher.decrypt_and_verify(data, tag)
+
+
+class OwnSerializer:
+    """One of the application's, which nobody knows to encrypt."""
+
+    def __init__(self) -> None:
+        self.encrypting = EncryptedSerializer(RotatingCipher(k1=b"1" * 16))
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        return self.encrypting.dumps_typed(obj)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        return self.encrypting.loads_typed(data)
+
+
+class OwnSnapshotSerializer(OwnSerializer, SnapshotSerializer):
+    def __init__(self) -> None:
+        SnapshotSerializer.__init__(self)
+        OwnSerializer.__init__(self)
+
+
+class OwnJsonPlusSerializer(OwnSerializer, JsonPlusSerializer):
+    def __init__(self) -> None:
+        JsonPlusSerializer.__init__(self)
+        OwnSerializer.__init__(self)
+
+
+class OwnEncryptedSerializer(EncryptedSerializer):
+    def __init__(self) -> None:
+        super().__init__(RotatingCipher(k1=b"1" * 16))
+
+
+ENCRYPTING = {
+    "jsonplus inside": lambda: EncryptedSerializer(RotatingCipher(k1=b"1" * 16)),
+    "snapshot inside": lambda: EncryptedSerializer(
+        RotatingCipher(k1=b"1" * 16), SnapshotSerializer()
+    ),
+    "own": OwnSerializer,
+    "own snapshot": OwnSnapshotSerializer,
+    "own jsonplus": OwnJsonPlusSerializer,
+    "own encrypted": OwnEncryptedSerializer,
+}
 
 
 @dataclass
@@ -121,10 +161,9 @@ def play(saver: PostgresSnapshotSaver) -> dict[str, Any]:
     return graph.get_state(config).values
 
 
-@pytest.mark.parametrize("inner", INNER)
-def test_no_plaintext_in_a_dump(ready_database, inner):
-    serde = EncryptedSerializer(RotatingCipher(k1=b"1" * 16), INNER[inner]())
-    with PostgresSnapshotSaver(ready_database, serde=serde) as saver:
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_no_plaintext_in_a_dump(ready_database, make):
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
         values = play(saver)
         assert len(values["messages"]) == 7
         assert values["card"] == Card("secret-card")
@@ -149,9 +188,9 @@ def test_the_same_run_unencrypted_does_show_in_a_dump(ready_database):
         assert planted in text
 
 
-def test_no_digest_of_plaintext_is_stored(ready_database):
-    serde = EncryptedSerializer(RotatingCipher(k1=b"1" * 16))
-    with PostgresSnapshotSaver(ready_database, serde=serde) as saver:
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_no_digest_is_stored(ready_database, make):
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
         play(saver)
     with psycopg.connect(ready_database) as conn:
         counts = conn.execute("SELECT count(*), count(digest) FROM agent_checkpoints_items")
@@ -187,15 +226,25 @@ def test_keys_can_be_rotated(ready_database):
         saver.load_state("t")
 
 
-@pytest.mark.parametrize("written", [SnapshotSerializer, JsonPlusSerializer])
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
 @pytest.mark.parametrize("state", [{"a": 1}, {"a": "long " * 200}], ids=["small", "large"])
-def test_plaintext_rows_are_refused(ready_database, written, state):
-    with PostgresSnapshotSaver(ready_database, serde=written()) as saver:
+def test_plain_json_is_refused(ready_database, make, state):
+    with PostgresSnapshotSaver(ready_database) as saver:
         saver.save_state("t", state)
+    with (
+        PostgresSnapshotSaver(ready_database, serde=make()) as saver,
+        pytest.raises(DeserializationError, match=r"channel 'a'.*does not encrypt"),
+    ):
+        saver.load_state("t")
+
+
+def test_unencrypted_bytes_are_refused(ready_database):
+    with PostgresSnapshotSaver(ready_database, serde=JsonPlusSerializer()) as saver:
+        saver.save_state("t", {"a": 1})
     serde = EncryptedSerializer(RotatingCipher(k1=b"1" * 16))
     with (
         PostgresSnapshotSaver(ready_database, serde=serde) as saver,
-        pytest.raises(DeserializationError, match=r"channel 'a'.*unencrypted"),
+        pytest.raises(DeserializationError, match=r"channel 'a'.*does not encrypt"),
     ):
         saver.load_state("t")
 

@@ -24,7 +24,7 @@ STRUCTURAL_METADATA = frozenset({"source", "step", "parents", COUNTERS})
 STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "updated_channels"})
 
 _NOT_ENCRYPTED = (
-    "it is stored unencrypted, and a saver with an EncryptedSerializer refuses that: "
+    "it was stored by a serializer that does not encrypt, and one that may refuses that: "
     "copy such state over with a saver that has the serializer it was saved with"
 )
 
@@ -108,20 +108,24 @@ class BytesCodec:
         # This package's own; it reads what was stored as JSON, and writes headers.
         self.snapshot = SnapshotSerializer()
         # Whether a foreign serializer encrypts can't be seen, so only JsonPlus is taken for open.
-        self.sealing = not isinstance(serde, JsonPlusSerializer)
+        self.sealing = not (
+            isinstance(serde, JsonPlusSerializer) and _is_unchanged(serde, JsonPlusSerializer)
+        )
 
     def piece(self, value: Any) -> Piece:
         payload = self._dump(self.serde, value)
         return Piece(self._digest(payload), payload, len(payload.data))
 
     def columns(self, piece: Piece) -> Columns:
-        return Columns(piece.digest, None, *piece.payload)
+        return Columns(None if self.sealing else piece.digest, None, *piece.payload)
 
     def load_json(self, tree: Any) -> Any:
+        if self.sealing:
+            raise DeserializationError(_NOT_ENCRYPTED)
         return self.snapshot.decode(tree)
 
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
-        return self._load(self.serde, blob), None
+        return self._load(self.serde, blob), self._digest(blob) if self.sealing else None
 
     @staticmethod
     def _dump(serde: SerializerProtocol, value: Any) -> Blob:
@@ -146,10 +150,12 @@ class BytesCodec:
                 f"{type(error).__name__}"
             ) from error
 
-    @staticmethod
-    def _digest(payload: Blob) -> bytes:
+    def _digest(self, payload: Blob) -> bytes:
         return blake2b(
-            payload.data, digest_size=DIGEST_BYTES, person=payload.type.encode()[:16]
+            payload.data,
+            digest_size=DIGEST_BYTES,
+            key=_PROCESS_KEY if self.sealing else b"",
+            person=payload.type.encode()[:16],
         ).digest()
 
 
@@ -166,7 +172,7 @@ class EncryptedCodec(BytesCodec):
 
     def piece(self, value: Any) -> Piece:
         plain = self._dump(self.encrypting.serde, value)
-        return Piece(self._keyed(plain), plain, len(plain.data))
+        return Piece(self._digest(plain), plain, len(plain.data))
 
     def columns(self, piece: Piece) -> Columns:
         cipher, data = self.encrypting.cipher.encrypt(piece.payload.data)
@@ -186,25 +192,21 @@ class EncryptedCodec(BytesCodec):
                 f"a value stored as {blob.type!r} can't be decrypted: is the key the one it was "
                 "saved with?"
             ) from error
-        return self._load(self.encrypting.serde, plain), self._keyed(plain)
-
-    @staticmethod
-    def _keyed(plain: Blob) -> bytes:
-        return blake2b(
-            plain.data,
-            digest_size=DIGEST_BYTES,
-            key=_PROCESS_KEY,
-            person=plain.type.encode()[:16],
-        ).digest()
+        return self._load(self.encrypting.serde, plain), self._digest(plain)
 
 
 def codec_for(serde: SerializerProtocol) -> Codec:
     """The codec that goes with a serializer."""
-    if isinstance(serde, SnapshotSerializer):
+    if isinstance(serde, SnapshotSerializer) and _is_unchanged(serde, SnapshotSerializer):
         return SnapshotCodec(serde)
     if type(serde) is EncryptedSerializer:
         return EncryptedCodec(serde)
     return BytesCodec(serde)
+
+
+def _is_unchanged(serde: SerializerProtocol, known: type[SerializerProtocol]) -> bool:
+    """Whether a subclass writes what its base writes: one that overrides that may encrypt."""
+    return type(serde).dumps_typed is known.dumps_typed
 
 
 def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -18,6 +18,11 @@ _PLAIN: Final[dict[str, Any]] = {
     "S": lambda value: bytes.__getitem__(value, slice(None)),
 }
 _NUMBERS: Final = "biuf"
+_VALUES: Final[dict[str, tuple[type, ...]]] = {
+    "U": (str,),
+    "S": (bytes,),
+    **dict.fromkeys(_NUMBERS, (bool, int, float)),
+}
 _MAX_LISTED: Final = 8  # bytes of a number that Python's own int, float or bool holds exactly
 
 
@@ -55,9 +60,9 @@ class _Array:
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         numpy = library("numpy")
         dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
-        shape = tuple(check_type(size, int) for size in tree["shape"])
+        shape = tuple(check_type(size, int) for size in check_type(tree["shape"], list))
         order = "F" if tree.get("order") == "F" else "C"
-        if dtype.hasobject:
+        if dtype.kind == "O":
             items = check_type(dec.node(tree["items"], depth - 1), list)
             flat = numpy.empty(len(items), dtype)
             for index, item in enumerate(items):
@@ -87,8 +92,9 @@ class _Scalar:
         dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
         if "value" in tree:
             value = dec.node(tree["value"], depth - 1)
-            if type(value) not in (bool, int, float, str, bytes):
-                raise DeserializationError("a stored NumPy scalar is neither a number nor text")
+            # Of a number, bytes and void scalars would be made as long as it says.
+            if type(value) not in _VALUES.get(dtype.kind, ()):
+                raise DeserializationError("a stored NumPy scalar does not fit its dtype")
             if dtype.kind in _PLAIN:
                 return dtype.type(value)
             return dtype.type(value) if dtype.isnative else numpy.array(value, dtype)[()]
@@ -103,8 +109,14 @@ def _describe(dtype: Any) -> Any:
     return dtype.descr
 
 
+def _is_description(part: Any) -> bool:
+    if type(part) in (list, tuple):
+        return all(map(_is_description, part))
+    return type(part) in (str, int)
+
+
 def _dtype(numpy: Any, description: Any) -> Any:
-    if type(description) not in (str, list):
+    if type(description) not in (str, list) or not _is_description(description):
         raise DeserializationError("a stored dtype is neither a name nor a list of fields")
     return numpy.dtype(description)
 

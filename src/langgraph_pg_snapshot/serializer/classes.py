@@ -203,3 +203,12 @@ def check_type(value: object, expected: type) -> Any:
             f"expected {expected.__name__}, the stored data has {type(value).__name__}"
         )
     return value
+
+
+def check_names(value: object) -> set[str]:
+    """Hand back a list of names as a set.
+
+    Raises:
+        DeserializationError: it is not a list, or holds something else than plain text.
+    """
+    return {check_type(name, str) for name in check_type(value, list)}

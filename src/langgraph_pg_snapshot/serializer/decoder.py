@@ -81,7 +81,7 @@ class Decoder:
         for name in ("$extra", "$attributes"):
             more = tree.get(name)
             if isinstance(more, dict):
-                fields.update(self.node(more, depth))
+                fields.update(check_type(self.node(more, depth), dict))
         return fields
 
 

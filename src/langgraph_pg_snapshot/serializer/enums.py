@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, derives, name_of
+from .classes import attribute_of, check_type, derives, name_of
 from .codec import Codec, Refused, Tree, add_codec, codec_for
 from .decoder import Decoder
 from .encoder import Encoder
@@ -66,9 +66,12 @@ class _Enum:
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         if "name" in tree:
-            found = self.cls._member_map_.get(dec.node(tree["name"], depth - 1))
+            found = self.cls._member_map_.get(check_type(dec.node(tree["name"], depth - 1), str))
         else:
-            found = self._by_value(dec.node(tree["value"], depth - 1))
+            value = dec.node(tree["value"], depth - 1)
+            if type(value) is not int:
+                check_type(value, str)
+            found = self._by_value(value)
         if found is None:
             stored = tree.get("name", tree.get("value"))
             raise DeserializationError(f"{self.tag!r} has no member {stored!r}")

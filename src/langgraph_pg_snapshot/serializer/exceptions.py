@@ -7,13 +7,14 @@ was left out is named in ``$lost``.
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import attribute_of, check_type, derives, name_of
 from .codec import Codec, Refused, Tree, too_deep
-from .decoder import Decoder
+from .decoder import SCALARS, Decoder
 from .encoder import Encoder
 from .state import ATTRIBUTES, Fields, builtin_base
 from .text import ORDER, order_of
@@ -28,6 +29,17 @@ _HIDDEN: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
 
 
 _LOST = object()
+_GROUP: Final[Any] = getattr(builtins, "BaseExceptionGroup", None)
+_PLAIN: Final = SCALARS | {bytes}
+# These look into their args.
+_CHOOSY: Final = (
+    OSError,
+    SyntaxError,
+    UnicodeDecodeError,
+    UnicodeEncodeError,
+    UnicodeTranslateError,
+)
+_set_args = vars(BaseException)["args"].__set__
 
 
 class _Exception:
@@ -44,7 +56,14 @@ class _Exception:
         self.base: Any = builtin_base(cls)
         self.tag = name_of(cls)
         self.fields = Fields(cls, self.tag, {})
-        self.hidden = [name for base, names in _HIDDEN if derives(cls, base) for name in names]
+        # By the C class's own descriptors: a class that derives from it may have a property there.
+        self.hidden = {
+            name: vars(base)[name]
+            for base, names in _HIDDEN
+            if derives(cls, base)
+            for name in names
+            if attribute_of(type(attribute_of(cls, name)), "__set__") is not None
+        }
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         if depth < 1:
@@ -58,7 +77,7 @@ class _Exception:
                 lost.append(f"args[{index}]")
                 tree = enc.node(_printed(item), depth - 1)
             args.append(tree)
-        state = {name: getattr(value, name, None) for name in self.hidden}
+        state = {name: member.__get__(value) for name, member in self.hidden.items()}
         state = {name: item for name, item in state.items() if item is not None}
         state.update(value.__dict__)
         attributes = {}
@@ -85,20 +104,69 @@ class _Exception:
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         depth -= 1
         args = check_type(dec.node(tree["args"], depth), list)
-        # The C class's own methods: the ones of a class that derives from it never run.
-        made = self.base.__new__(self.cls, *args)
-        if type(made) is not self.cls:
-            raise DeserializationError(f"{self.tag!r} can't be made of its stored args")
-        self.base.__init__(made, *args)
+        made = self._make(args)
         state = check_type(dec.node(tree.get(ATTRIBUTES, {}), depth), dict)
-        for name in self.hidden:
+        for name, member in self.hidden.items():
             if name in state:
-                BaseException.__setattr__(made, name, state.pop(name))
+                member.__set__(made, state.pop(name))
         for name in state:
-            if name != "__notes__":
+            if type(name) is not str or name != "__notes__":
                 self.fields.check_attribute(name)
         BaseException.__getattribute__(made, "__dict__").update(state)
         return made
+
+    def _make(self, args: list[Any]) -> Any:
+        """Make it by the C class's own methods: those of a class that derives from it never run.
+
+        Raises:
+            DeserializationError: it can't be made of these args.
+        """
+        base = self.base
+        if _GROUP is not None and derives(base, _GROUP):
+            _check_group(args)
+        elif not (_is_simple(base) or all(map(_is_plain, args))):
+            return self._make_bare(args)
+        made = base.__new__(self.cls, *args)
+        if type(made) is not self.cls:
+            raise DeserializationError(f"{self.tag!r} can't be made of its stored args")
+        base.__init__(made, *args)
+        return made
+
+    def _make_bare(self, args: list[Any]) -> Any:
+        """Keep args that the C class would ask for an index, an iterator or a hash."""
+        made = self.base.__new__(self.cls)
+        _set_args(made, args)
+        if derives(self.cls, OSError) and 2 <= len(args) <= 5:  # noqa: PLR2004  # as OSError has it
+            for name, item in zip(("errno", "strerror"), args, strict=False):
+                vars(OSError)[name].__set__(made, item)
+        return made
+
+
+def _is_simple(base: type) -> bool:
+    """Whether a C class takes args as they are; of compiled code elsewhere, who knows."""
+    return base.__module__ == "builtins" and not any(derives(base, cls) for cls in _CHOOSY)
+
+
+def _check_group(args: list[Any]) -> None:
+    items: Any = args[1] if len(args) == 2 else None  # noqa: PLR2004  # a message and the exceptions
+    if type(items) not in (list, tuple) or not derives(type(args[0]), str):
+        raise DeserializationError("a stored exception group lacks its message or its exceptions")
+    for item in items:
+        cls = type(item)
+        # What is no Exception is asked for its __class__.
+        if not derives(cls, Exception) and (
+            not derives(cls, BaseException)
+            or attribute_of(cls, "__class__") is not vars(object)["__class__"]
+            or attribute_of(cls, "__getattribute__") is not vars(BaseException)["__getattribute__"]
+            or attribute_of(cls, "__getattr__") is not None
+        ):
+            raise DeserializationError("a stored exception group holds what is no exception")
+
+
+def _is_plain(item: object) -> bool:
+    if type(item) in (tuple, list):
+        return all(type(part) in _PLAIN for part in item)  # type: ignore[attr-defined]  # as above
+    return type(item) in _PLAIN
 
 
 def _can_be_made(cls: type) -> bool:

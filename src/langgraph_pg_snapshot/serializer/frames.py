@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import enum
+import re
 import sys
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .arrays import library
-from .classes import check_type
+from .classes import check_type, derives
 from .codec import DECODERS, Codec, Refused, Tree
-from .decoder import Decoder
+from .decoder import SCALARS, Decoder
 from .encoder import Encoder
+from .types_std import zone_info
 
 # Dtypes of pandas' own whose elements are plain Python values.
 _LISTED: Final = frozenset(
     {"str", "string", "boolean", "Float32", "Float64"}
     | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
 )
-_ZONED: Final = "datetime64["
+_ZONED: Final = re.compile(
+    r"datetime64\[(?:s|ms|us|ns), (?:(?P<offset>UTC(?:[+-][0-9:.]+)?)|(?P<zone>.+))\]"
+)
+_NAMES: Final = SCALARS | {bytes, date, datetime, time, timedelta}
 
 
 def _values_parts(values: Any) -> dict[str, Any]:
@@ -46,21 +53,54 @@ def _values_parts(values: Any) -> dict[str, Any]:
     raise Refused(f"can't be stored: the dtype {name}")
 
 
-def _values(parts: dict[str, Any]) -> Any:
+def _values(parts: Any) -> Any:
     pandas = library("pandas")
-    name = parts.get("dtype")
+    array = library("numpy").ndarray
+    name = check_type(parts, dict).get("dtype")
     if "codes" in parts:
         return pandas.Categorical.from_codes(
-            parts["codes"], parts["categories"], ordered=parts["ordered"]
+            check_type(parts["codes"], array),
+            check_index(parts["categories"]),
+            ordered=check_type(parts["ordered"], bool),
         )
     if name is None:
-        return check_type(parts["array"], library("numpy").ndarray)
-    if name in _LISTED:
-        return pandas.array(parts["items"], dtype=name)
-    if type(name) is str and name.startswith(_ZONED):
-        zoned = pandas.DatetimeIndex(parts["array"]).tz_localize("UTC")
+        return check_type(parts["array"], array)
+    if check_type(name, str) in _LISTED:
+        items = check_type(parts["items"], list)
+        if not all(type(item) in SCALARS for item in items):
+            raise DeserializationError(f"a stored column of {name} holds something else")
+        return pandas.array(items, dtype=name)
+    if _is_zoned(name):
+        zoned = pandas.DatetimeIndex(check_type(parts["array"], array)).tz_localize("UTC")
         return zoned.tz_convert(pandas.DatetimeTZDtype.construct_from_string(name).tz).array
     raise DeserializationError(f"{name!r} is not a dtype that a column may have")
+
+
+def _is_zoned(name: str) -> bool:
+    """Whether it is a dtype of times in a zone that is found without a search for modules."""
+    found = _ZONED.fullmatch(name)
+    if found is None:
+        return False
+    if not found["offset"]:
+        zone_info(found["zone"])
+    return True
+
+
+def _object_dtype(values: Any) -> Any:
+    """Say that objects stay objects, as pandas would look into each of them to find out."""
+    return values.dtype if values.dtype.kind == "O" else None
+
+
+def _name(value: Any) -> Any:
+    """Hand back the name of a series or an index.
+
+    Raises:
+        DeserializationError: it is an object that pandas would ask something.
+    """
+    parts = value if type(value) is tuple else (value,)
+    if not all(type(part) in _NAMES or derives(type(part), enum.Enum) for part in parts):
+        raise DeserializationError("the stored name of a series or an index is not plain")
+    return value
 
 
 class _PandasCodec:
@@ -99,8 +139,12 @@ class _Frame(_PandasCodec):
     def build(self, parts: dict[str, Any]) -> Any:
         pandas = library("pandas")
         columns = check_index(parts["columns"])
-        data = {place: _values(column) for place, column in enumerate(parts["data"])}
-        made = pandas.DataFrame(data, index=check_index(parts["index"]))
+        index = check_index(parts["index"])
+        data = {}
+        for place, column in enumerate(check_type(parts["data"], list)):
+            values = _values(column)
+            data[place] = pandas.Series(values, index=index, dtype=_object_dtype(values))
+        made = pandas.DataFrame(data, index=index)
         made.columns = columns
         return made
 
@@ -114,7 +158,9 @@ class _Series(_PandasCodec):
     def build(self, parts: dict[str, Any]) -> Any:
         values = _values(parts["data"])
         index = check_index(parts["index"])
-        return library("pandas").Series(values, index=index, name=parts["name"])
+        made = library("pandas").Series(values, index=index, dtype=_object_dtype(values))
+        made.name = _name(parts["name"])
+        return made
 
 
 class _Index(_PandasCodec):
@@ -127,7 +173,9 @@ class _Index(_PandasCodec):
         return parts
 
     def build(self, parts: dict[str, Any]) -> Any:
-        made = library("pandas").Index(_values(parts["data"]), name=parts["name"])
+        values = _values(parts["data"])
+        made = library("pandas").Index(values, dtype=_object_dtype(values))
+        made.name = _name(parts["name"])
         if "freq" in parts:
             made.freq = check_type(parts["freq"], str)
         return made
@@ -145,7 +193,8 @@ class _RangeIndex(_PandasCodec):
         }
 
     def build(self, parts: dict[str, Any]) -> Any:
-        return library("pandas").RangeIndex(**parts)
+        bounds = [check_type(parts[name], int) for name in ("start", "stop", "step")]
+        return library("pandas").RangeIndex(*bounds, name=_name(parts["name"]))
 
 
 def check_index(value: Any) -> Any:
@@ -154,9 +203,14 @@ def check_index(value: Any) -> Any:
     Raises:
         DeserializationError: the value is something else.
     """
-    if not isinstance(value, library("pandas").Index):
+    pandas = library("pandas")
+    if type(value) not in (pandas.Index, pandas.RangeIndex, *_special(pandas)):
         raise DeserializationError("the stored index of a frame is not an index")
     return value
+
+
+def _special(pandas: Any) -> tuple[type, ...]:
+    return (pandas.DatetimeIndex, pandas.TimedeltaIndex, pandas.CategoricalIndex)
 
 
 _CODECS: Final[tuple[_PandasCodec, ...]] = (_Frame(), _Series(), _Index(), _RangeIndex())
@@ -170,7 +224,7 @@ def find_pandas(cls: type) -> Codec | None:
     for codec in _CODECS:
         if cls is getattr(pandas, codec.tag, None):
             return codec
-    if cls in (pandas.DatetimeIndex, pandas.TimedeltaIndex, pandas.CategoricalIndex):
+    if cls in _special(pandas):
         return _CODECS[2]
     return None
 

@@ -63,7 +63,9 @@ class ObjectCodec:
         if self.has_dict:
             object.__getattribute__(made, "__dict__").update(state)
         elif state:
-            raise DeserializationError(f"{self.fields.tag!r} has no place for {sorted(state)}")
+            raise DeserializationError(
+                f"{self.fields.tag!r} has no place for {sorted(map(str.__str__, state))}"
+            )
         return made
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from .classes import check_type, derives, name_of
+from .classes import check_names, check_type, derives, name_of
 from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
@@ -180,7 +180,7 @@ class ModelCodec:
             extra = _dict_or_none(dec.node(tree[_EXTRA], depth))
         private = _dict_or_none(dec.node(tree.get(_PRIVATE), depth))
         if _FIELDS_SET in tree:
-            fields_set = {check_type(name, str) for name in dec.node(tree[_FIELDS_SET], depth)}
+            fields_set = check_names(dec.node(tree[_FIELDS_SET], depth))
         else:
             fields_set = {name for name in tree if name in self.template}.union(extra or ())
         return self._build(state, fields_set, extra, private)

@@ -11,7 +11,7 @@ import pydantic
 import pydantic_core
 from pydantic import networks
 
-from .classes import check_type, derives, name_of
+from .classes import check_names, check_type, derives, name_of
 from .codec import Codec, Tree, add_record
 from .decoder import Decoder
 from .encoder import Encoder
@@ -109,7 +109,9 @@ class _FirstVersionModel(ObjectCodec):
         made = super().decode(dec, tree, depth)
         names = tree.get(_FIELDS_SET)
         state = object.__getattribute__(made, "__dict__")
-        self.fields_set.__set__(made, set(state if names is None else dec.node(names, depth)))
+        self.fields_set.__set__(
+            made, set(state) if names is None else check_names(dec.node(names, depth))
+        )
         return made
 
 

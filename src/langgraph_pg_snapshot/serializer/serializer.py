@@ -115,7 +115,7 @@ class SnapshotSerializer:
         except RecursionError as error:
             raise DeserializationError("the stored data is nested too deep") from error
         except Exception as error:
-            raise DeserializationError(f"the stored data can't be read: {error!r}") from error
+            raise DeserializationError(f"the stored data can't be read: {_shown(error)}") from error
 
     def dumps(self, value: Any) -> bytes:
         """Write a value as JSON text, ready for a ``jsonb`` parameter.
@@ -170,6 +170,12 @@ class SnapshotSerializer:
             raise
         except Exception as error:
             raise SerializationError(f"a value can't be stored: {error!r}") from error
+
+
+def _shown(error: Exception) -> str:
+    """Print an error, unless that would ask an object of the stored data how it looks."""
+    plain = all(type(arg) in (str, int) for arg in error.args)
+    return repr(error) if plain else type(error).__name__
 
 
 def _place(path: list[str]) -> str:

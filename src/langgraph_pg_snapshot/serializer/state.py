@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, check_type
+from .classes import attribute_of, check_type, derives
 from .codec import Refused, Tree, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
@@ -59,7 +59,7 @@ def slots_of(cls: type, stop: type = object) -> dict[str, MemberDescriptorType]:
             break
         if "__slots__" in vars(base):
             for name, member in vars(base).items():
-                if isinstance(member, MemberDescriptorType):
+                if type(member) is MemberDescriptorType:
                     slots.setdefault(name, member)
     return slots
 
@@ -82,7 +82,7 @@ def default_value(default: Any, factory: Any) -> Any:
     """
     if factory in _SAFE_FACTORIES:
         return factory()
-    if isinstance(default, _COPIED_DEFAULTS) and not default:
+    if type(default) in _COPIED_DEFAULTS and not default:
         return type(default)()
     return default if type(default) in _SHARED_DEFAULTS else MISSING
 
@@ -196,7 +196,12 @@ class Fields:
 
     def check_attribute(self, name: object) -> None:
         """Let no stored attribute stand in for a method."""
-        if not isinstance(name, str) or name[:2] == "__":
-            raise DeserializationError(f"{name!r} is not an attribute that data may set")
-        if any(isinstance(vars(base).get(name), FunctionType) for base in self.cls.__mro__):
-            raise DeserializationError(f"{name!r} is a method of {self.tag!r}, data may not set it")
+        if not derives(type(name), str):  # not isinstance(): that asks the object
+            raise DeserializationError(f"{type(name).__name__} can't name an attribute")
+        plain = str.__str__(name)
+        if plain[:2] == "__":
+            raise DeserializationError(f"{plain!r} is not an attribute that data may set")
+        if any(type(vars(base).get(plain)) is FunctionType for base in self.cls.__mro__):
+            raise DeserializationError(
+                f"{plain!r} is a method of {self.tag!r}, data may not set it"
+            )

@@ -70,7 +70,7 @@ def _deque_parts(value: deque[Any]) -> dict[str, Any]:
 
 
 def _deque(items: list[Any], maxlen: int | None = None) -> deque[Any]:
-    return deque(check_type(items, list), maxlen)
+    return deque(check_type(items, list), None if maxlen is None else check_type(maxlen, int))
 
 
 add_record(deque, "deque", _deque_parts, _deque)

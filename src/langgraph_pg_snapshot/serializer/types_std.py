@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib.util
 import ipaddress
 import pathlib
 import re
 import types
 import uuid
-from datetime import date, datetime, time, timedelta, timezone
+import zoneinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type
+from .classes import check_type, derives
 from .codec import Refused, add_record
 
 _PATTERN_FLAGS: Final = int(
@@ -84,6 +87,9 @@ def _memoryview_parts(value: memoryview) -> dict[str, Any]:
 
 def _memoryview(value: str, format: str, shape: list[int], readonly: bool) -> memoryview:  # noqa: A002, FBT001  # the names of the members
     data = from_base64(value)
+    check_type(format, str)
+    for size in check_type(shape, list):
+        check_type(size, int)
     view = memoryview(data if readonly is True else bytearray(data))
     if not data and shape == [0]:
         view = view.cast(format)  # type: ignore[call-overload]  # cast() checks it
@@ -105,7 +111,7 @@ add_record(memoryview, "memoryview", _memoryview_parts, _memoryview)
 
 
 def _range(start: int, stop: int, step: int) -> range:
-    return range(start, stop, step)
+    return range(check_type(start, int), check_type(stop, int), check_type(step, int))
 
 
 def _slice(start: Any, stop: Any, step: Any) -> slice:
@@ -163,29 +169,87 @@ def _is_plain_offset(zone: object) -> bool:
 
 
 def _date(value: str) -> date:
-    return date.fromisoformat(value)
+    return date.fromisoformat(check_type(value, str))
+
+
+def _zone(value: object) -> tzinfo:
+    if not derives(type(value), tzinfo):
+        raise DeserializationError("the stored zone of a time is not a zone")
+    return value  # type: ignore[return-value]  # not isinstance(): that asks the object
 
 
 def _datetime(value: str, tz: Any = None, fold: int = 0) -> datetime:
-    result = datetime.fromisoformat(value)
-    return result.replace(tzinfo=tz or result.tzinfo, fold=fold) if tz or fold else result
+    check_type(fold, int)
+    result = datetime.fromisoformat(check_type(value, str))
+    if tz is None and fold == 0:
+        return result
+    return result.replace(tzinfo=result.tzinfo if tz is None else _zone(tz), fold=fold)
 
 
 def _time(value: str, tz: Any = None, fold: int = 0) -> time:
-    result = time.fromisoformat(value)
-    return result.replace(tzinfo=tz or result.tzinfo, fold=fold) if tz or fold else result
+    check_type(fold, int)
+    result = time.fromisoformat(check_type(value, str))
+    if tz is None and fold == 0:
+        return result
+    return result.replace(tzinfo=result.tzinfo if tz is None else _zone(tz), fold=fold)
 
 
 def _timezone_parts(value: timezone) -> dict[str, Any]:
     offset = value.utcoffset(None)
     named = repr(value) != repr(timezone(offset))
-    return {"offset": offset, "name": value.tzname(None)} if named else {"offset": offset}
+    return {"offset": offset, "name": _plain(value.tzname(None))} if named else {"offset": offset}
+
+
+def _timezone(offset: timedelta, name: str | None = None) -> timezone:
+    check_type(offset, timedelta)
+    return timezone(offset) if name is None else timezone(offset, check_type(name, str))
+
+
+def _timedelta(days: int = 0, seconds: int = 0, microseconds: int = 0) -> timedelta:
+    return timedelta(check_type(days, int), check_type(seconds, int), check_type(microseconds, int))
+
+
+def _plain(text: Any) -> Any:
+    """Make exactly a str of a subclass's instance: what a name or a pattern is made of."""
+    return str.__str__(text) if isinstance(text, str) else text
 
 
 def _zone_info_parts(value: ZoneInfo) -> dict[str, Any]:
     if value.key is None:
         raise Refused("has no key by which it could be found again")
-    return {"value": value.key}
+    return {"value": _plain(value.key)}
+
+
+_ZONE_KEY = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+
+def zone_info(value: object) -> ZoneInfo:
+    """Find a zone by its key.
+
+    ``ZoneInfo`` imports packages of ``tzdata`` in search of a key that the system lacks. Only
+    for a key that is there, and then nothing but those packages is imported.
+
+    Raises:
+        DeserializationError: there is no such zone.
+    """
+    key: str = check_type(value, str)
+    _find_zone(key)
+    return ZoneInfo(key)
+
+
+@lru_cache(maxsize=1024)
+def _find_zone(key: str) -> None:
+    if _ZONE_KEY.fullmatch(key):
+        places = [pathlib.Path(place) for place in zoneinfo.TZPATH]
+        spec = importlib.util.find_spec("tzdata")
+        for package in (spec and spec.submodule_search_locations) or ():
+            place = pathlib.Path(package)
+            if not place.is_dir():  # in an archive, where we can't look
+                return
+            places.append(place / "zoneinfo")
+        if any((place / key).is_file() for place in places):
+            return
+    raise DeserializationError(f"there is no time zone {key!r} here")
 
 
 add_record(datetime, "datetime", lambda value: _zone_parts(value, value.isoformat()), _datetime)
@@ -204,28 +268,30 @@ add_record(
         "seconds": value.seconds,
         "microseconds": value.microseconds,
     },
-    timedelta,
+    _timedelta,
 )
 add_record(
     timezone,
     "timezone",
     _timezone_parts,
-    lambda offset, name=None: timezone(offset) if name is None else timezone(offset, name),
+    _timezone,
 )
-add_record(ZoneInfo, "ZoneInfo", _zone_info_parts, lambda value: ZoneInfo(check_type(value, str)))
+add_record(ZoneInfo, "ZoneInfo", _zone_info_parts, zone_info)
 
 
 # --- the rest
 
 
 def _pattern(value: str | bytes, flags: int) -> re.Pattern[Any]:
+    if type(value) is not bytes:
+        check_type(value, str)
     return re.compile(value, check_type(flags, int) & _PATTERN_FLAGS)
 
 
 add_record(
     re.Pattern,
     "Pattern",
-    lambda value: {"value": value.pattern, "flags": value.flags},
+    lambda value: {"value": _plain(value.pattern), "flags": value.flags},
     _pattern,
 )
 add_record(

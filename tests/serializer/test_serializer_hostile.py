@@ -620,6 +620,274 @@ def test_damaged_trees_become_values_or_our_errors(name, data):
         serializer.decode(tree)
 
 
+def _watch(name, answer):
+    def method(*_args, **_kwargs):
+        _ran(name)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return method
+
+
+# What C code and libraries may ask an object that stands where they expect plain data. Sets and
+# dicts must ask those they hold for __hash__ and __eq__, which are not watched.
+_ASKED = {
+    **dict.fromkeys(("__bool__", "__contains__", "__lt__", "__gt__", "__le__", "__ge__"), True),
+    **dict.fromkeys(("__index__", "__int__", "__len__", "__length_hint__", "__trunc__"), 1),
+    **dict.fromkeys(("__ne__", "__instancecheck__", "__subclasscheck__"), False),
+    **dict.fromkeys(("__str__", "__repr__", "__format__", "__fspath__"), "G"),
+    **dict.fromkeys(("__add__", "__radd__", "__mul__", "__rmul__", "__sub__", "__rsub__"), 1),
+    **dict.fromkeys(("__and__", "__rand__", "__or__", "__ror__", "__mod__", "__rmod__"), 1),
+    **dict.fromkeys(("__neg__", "__pos__", "__abs__", "__divmod__", "__floordiv__"), 1),
+    "__float__": 1.0,
+    "__complex__": 1j,
+    "__bytes__": b"",
+    "__iter__": TypeError(),
+    "__next__": StopIteration(),
+    "__getitem__": IndexError(),
+    "__setitem__": None,
+    "__call__": None,
+    "__buffer__": TypeError(),
+    "__set__": None,
+    "__enter__": None,
+    "__getattr__": AttributeError(),
+    "__setattr__": None,
+}
+_METHODS = ("get", "keys", "items", "update", "dtype", "shape", "name", "utcoffset", "__array__")
+_METHODS = (*_METHODS, "__array_interface__", "__array_struct__", "__array_function__")
+
+
+def _asked(name):
+    return property(lambda _self: _ran(name))
+
+
+def _getattribute(self, name):
+    _ran(f"getattribute {name}")
+    return object.__getattribute__(self, name)
+
+
+_WATCHED = {name: _watch(name, answer) for name, answer in _ASKED.items()}
+_OWN = {name: _asked(name) for name in _METHODS}
+_OWN |= {"__getattribute__": _getattribute, "__module__": here}
+Gadget = dataclass(eq=False, repr=False)(
+    type("Gadget", (), {**_WATCHED, **_OWN, "__annotations__": {"a": int}, "a": 1})
+)
+GadgetText = type("GadgetText", (str,), {**_WATCHED, **_OWN})
+GadgetNumber = type("GadgetNumber", (int,), {**_WATCHED, **_OWN})
+GadgetList = type("GadgetList", (list,), {**_WATCHED, **_OWN})
+GadgetDict = type("GadgetDict", (dict,), {**_WATCHED, **_OWN})
+_GADGETS = [
+    {"$type": f"{here}:Gadget", "a": 1},
+    {"$type": f"{here}:GadgetText", "value": "a"},
+    {"$type": f"{here}:GadgetNumber", "value": 1},
+    {"$type": f"{here}:GadgetList", "value": [1]},
+    {"$type": f"{here}:GadgetDict", "value": {"a": 1}},
+]
+
+
+class UnnamedError(ImportError):
+    @property
+    def name(self):
+        return None
+
+    @name.setter
+    def name(self, value):
+        _ran("name")
+
+
+def _refuses_or_reads(serializer, tree):
+    RAN.clear()
+    try:
+        value = serializer.decode(tree)
+    except SnapshotError:
+        value = None
+    ran = RAN.copy()
+    del value
+    return ran
+
+
+def _members(tree):
+    """Each tag with its members: those that it may have, beside those that it has."""
+    yield from _positions([tree])
+    nodes = [tree] + [parent[key] for parent, key in _positions(tree)]
+    for node in nodes:
+        if isinstance(node, dict) and "$type" in node:
+            for name in ("$fields_set", "$extra", "$private", "$attributes", "$absent", "$order"):
+                yield node, name
+            for name in ("tz", "fold", "maxlen", "factory", "freq", "order", "name", "value"):
+                yield node, name
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_no_part_is_asked_anything(name):
+    cases = CASES[name]()
+    text = orjson.dumps(SnapshotSerializer().encode(cases))
+    if len(text) > 20_000:
+        return
+    tree = orjson.loads(text)
+    places = [place for place in _members(tree) if place[1] != "$type"]
+    for parent, key in places:
+        missing = isinstance(parent, dict) and key not in parent
+        kept = None if missing else parent[key]
+        for gadget in _GADGETS:
+            for forged in (gadget, [gadget], {"a": gadget}):
+                parent[key] = forged
+                assert _refuses_or_reads(_SERIALIZERS[0], tree) == [], (forged, key, parent)
+        if missing:
+            del parent[key]
+        else:
+            parent[key] = kept
+
+
+_G = _GADGETS[0]
+_NONE_RUN = [
+    {"$type": "gone:Gone", "$extra": _G},
+    {"$type": "gone:Gone", "$attributes": _G},
+    {"$type": f"{here}:UnnamedError", "args": ["x"], "$attributes": {"name": "x", "path": _G}},
+    *(
+        {"$type": f"builtins:{error}", "args": args}
+        for error in (
+            *("BlockingIOError", "OSError", "SyntaxError", "IndentationError", "ImportError"),
+            *("UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError", "KeyError"),
+            *("StopIteration", "SystemExit", "AttributeError"),
+            *("ExceptionGroup", "BaseExceptionGroup"),
+        )
+        for gadget in _GADGETS
+        for args in (
+            *([gadget] * count for count in range(1, 6)),
+            ["a", gadget],
+            ["a", [gadget]],
+            [gadget, [{"$type": "builtins:KeyError", "args": []}]],
+            [11, "a", gadget],
+            ["a", {"$type": "tuple", "items": [gadget, gadget, gadget, gadget]}],
+            ["utf-8", {"$type": "bytes", "value": ""}, gadget, 0, "x"],
+        )
+    ),
+    {"$type": "dict", "items": [[_G, 1]]},
+    {"$type": "human", "content": "x", "$attributes": {"$type": "dict", "items": [[_G, 1]]}},
+    {"$type": f"{here}:Described", "$attributes": {"$type": "dict", "items": [[_GADGETS[1], 1]]}},
+]
+
+
+@pytest.mark.parametrize("tree", _NONE_RUN, ids=lambda tree: tree["$type"])
+def test_no_forged_part_runs(tree):
+    for serializer in _SERIALIZERS:
+        assert _refuses_or_reads(serializer, tree) == []
+
+
+def _object_array(item):
+    return {"$type": "ndarray", "dtype": "|O", "shape": [1], "items": [item]}
+
+
+_RANGE = {"$type": "RangeIndex", "name": None, "start": 0, "stop": 1, "step": 1}
+_FRAMES = {
+    "index": lambda part: {"$type": "Index", "name": None, "data": {"array": _object_array(part)}},
+    "index data": lambda part: {"$type": "Index", "name": None, "data": part},
+    "index name": lambda part: {**_RANGE, "name": part},
+    "tuple name": lambda part: {**_RANGE, "name": {"$type": "tuple", "items": [1, part]}},
+    "series": lambda part: {
+        "$type": "Series",
+        "name": None,
+        "index": _RANGE,
+        "data": {"array": _object_array(part)},
+    },
+    "series name": lambda part: {
+        "$type": "Series",
+        "name": part,
+        "index": _RANGE,
+        "data": {"array": _object_array(1)},
+    },
+    "frame": lambda part: {
+        "$type": "DataFrame",
+        "columns": _RANGE,
+        "index": _RANGE,
+        "data": [{"array": _object_array(part)}],
+    },
+    "frame data": lambda part: {
+        "$type": "DataFrame",
+        "columns": _RANGE,
+        "index": _RANGE,
+        "data": part,
+    },
+    "dtype": lambda part: {"$type": "numpy", "dtype": [["a", part]], "data": "AAAA"},
+    "dtype fields": lambda part: {
+        "$type": "ndarray",
+        "dtype": [{"$type": "tuple", "items": ["a", part]}],
+        "shape": [1],
+        "data": "AAAA",
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", _FRAMES.values(), ids=_FRAMES.keys())
+def test_frames_ask_nothing(wrap):
+    pytest.importorskip("pandas")
+    for gadget in _GADGETS:
+        for forged in (gadget, [gadget]):
+            assert _refuses_or_reads(_SERIALIZERS[0], wrap(forged)) == []
+
+
+def test_frames_keep_objects():
+    pandas = pytest.importorskip("pandas")
+    serializer = _SERIALIZERS[0]
+    series = pandas.Series(["a", "b"], dtype=object, name=("n", 1))
+    index = pandas.Index(["a", "b"], dtype=object)
+    for value in (series, index, pandas.DataFrame({"a": series, "b": [1, 2]}, index=index)):
+        back = serializer.loads(serializer.dumps(value))
+        assert back.equals(value)
+        assert str(getattr(back, "dtypes", None)) == str(getattr(value, "dtypes", None))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "dateutil//etc/passwd", "tzlocal()", "../x"])
+def test_zones_of_columns_import_nothing(serializer, zone):
+    pandas = pytest.importorskip("pandas")
+    tree = serializer.encode(pandas.Series(pandas.date_range("2024-01-01", periods=1, tz="UTC")))
+    serializer.decode(tree)
+    tree["data"]["dtype"] = f"datetime64[ns, {zone}]"
+    loaded = set(sys.modules)
+    with pytest.raises(DeserializationError, match="no time zone"):
+        serializer.decode(tree)
+    assert set(sys.modules) == loaded
+
+
+def test_objects_beside_a_long_field(serializer):
+    pytest.importorskip("numpy")
+    fields = [{"$type": "tuple", "items": item} for item in (["a", "O"], ["b", "V400000000"])]
+    with pytest.raises(DeserializationError):
+        serializer.decode({"$type": "ndarray", "dtype": fields, "shape": [1], "items": [1]})
+
+
+def test_upgrades_are_given_a_dict(serializer):
+    given = []
+    serializer = SnapshotSerializer(upgrades={"gone:Gone": given.append})
+    assert _refuses_or_reads(serializer, {"$type": "gone:Gone", "$extra": _G}) == []
+    assert given == []
+
+
+def test_hidden_attributes_come_back_past_properties(serializer):
+    error = UnnamedError("x", name="a", path="p")
+    back = serializer.loads(serializer.dumps(error))
+    assert vars(ImportError)["name"].__get__(back) == "a"
+    assert back.path == "p"
+    assert RAN == []
+
+
+@pytest.mark.parametrize("key", ["Europe/Nowhere", "Nowhere", "../x", "/etc/passwd", "", "a.b/c"])
+def test_zones_that_are_not_there_import_nothing(serializer, key):
+    loaded = set(sys.modules)
+    with pytest.raises(DeserializationError, match="no time zone"):
+        serializer.decode({"$type": "ZoneInfo", "value": key})
+    assert set(sys.modules) == loaded
+
+
+@pytest.mark.parametrize("dtype", ["V1", "S", "S1", "U", "O", "V400000000", "M8[s]"])
+def test_numbers_are_no_sizes(serializer, dtype):
+    pytest.importorskip("numpy")
+    with pytest.raises(DeserializationError):
+        serializer.decode({"$type": "numpy", "dtype": dtype, "value": 400_000_000})
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=40))
 def test_fuzzed_bytes_become_values_or_our_errors(data):

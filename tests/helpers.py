@@ -270,7 +270,7 @@ class Chain:
 
 def next_version(current: str | None) -> str:
     """The saver's next version."""
-    return PostgresSnapshotSaver.get_next_version(None, current, None)  # type: ignore[arg-type]
+    return PostgresSnapshotSaver.get_next_version(None, current, None)  # type: ignore[arg-type]  # it needs no self
 
 
 def comparable(found: CheckpointTuple | None) -> Any:

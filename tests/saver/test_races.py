@@ -261,3 +261,37 @@ def test_a_listing_does_not_mix_a_thread_with_one_made_after_it(one, other, monk
     checkpoint = checkpoint_of({"long": new}, {"long": version}, older)
     other.put(config_of("t"), checkpoint, {}, {"long": version})
     assert [each.checkpoint["channel_values"]["long"] for each in listed] == [new]
+
+
+def test_what_a_lost_commit_did_not_store_is_not_taken_for_stored(
+    one, other, ready_database, monkeypatch
+):
+    """A writer that holds the thread loses its connection between its put and the commit."""
+    parent = put(other, "t")["configurable"]["checkpoint_id"]
+    own = [{"own": n, "text": "and so on " * 10} for n in range(6)]
+    query, numbers, puts = one._plan_store.queries("put_checkpoint"), count(), []
+    execute = sync._execute
+
+    def hooked(conn, stmt, trace):
+        if stmt.query != query or len(puts) > 3:
+            return execute(conn, stmt, trace)
+        puts.append(conn.info.backend_pid)
+        if len(puts) <= 3:  # overtaken, until it holds the thread
+            with monkeypatch.context() as patch:
+                patch.setattr(sync, "_execute", execute)
+                values = [*LONG, {"more": "x" * 100, "n": next(numbers)}]
+                put(other, "t", parent=parent, values=values)
+            return execute(conn, stmt, trace)
+        rows = execute(conn, stmt, trace)
+        with psycopg.connect(ready_database, autocommit=True) as killer:
+            killer.execute("SELECT pg_terminate_backend(%s, 5000)", [puts[-1]])
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "_execute", hooked)
+        stored = put(one, "t", parent=parent, values=own)
+    assert len(puts) == 4
+    found = other.get_tuple(stored)
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"long": own}
+    assert unreferenced_items(ready_database, "t") == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
 from typing import Any
 
@@ -79,28 +78,48 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         known = None
     elif known is None and parent_id is None:
         known = KnownLog.new()
-    outcome = None
+    done: _Done | None = None
     for tries in range(MAX_TRIES):
         if tries < OPTIMISTIC_TRIES:
-            outcome = yield from attempt.on(known, retried=tries > 0)
+            done = yield from attempt.on(known, retried=tries > 0)
         else:
             # Others are faster, time after time: have them wait.
-            outcome = yield Atomic(attempt.locked)
-        if outcome is not None:
+            done = yield Atomic(attempt.locked)
+        if done is not None:
             break
         store.known.forget(key)
         known = None
-    if outcome is None:
+    if done is None:
         raise ConcurrentWriteError
-    if outcome is Outcome.LEFT_ITEMS:
+    # Not before: what a transaction stored is there only when it is committed.
+    store.known.learn(
+        key,
+        epoch=done.known.epoch,
+        appended=done.known.appended + len(done.log.new_items),
+        next_items=done.log.next_items,
+        digests=done.log.added,
+        checkpoint_id=new.checkpoint["id"],
+        layout=Layout(dict(new.checkpoint["channel_versions"]), done.stored),
+    )
+    if done.left_items:
         yield from drop_unreferenced_items(store, key)
 
 
-class Outcome(Enum):
-    """What came of a put that was stored."""
+@dataclass(frozen=True)
+class _Done:
+    """A put that was stored.
 
-    STORED = "stored"
-    LEFT_ITEMS = "stored over a checkpoint that referenced other items"
+    Attributes:
+        known: What it was built on.
+        log: Where the log is after it.
+        stored: How the checkpoint lies.
+        left_items: Whether a checkpoint that had this id before referenced other items.
+    """
+
+    known: KnownLog
+    log: Log
+    stored: dict[str, Stored]
+    left_items: bool
 
 
 @dataclass(frozen=True)
@@ -112,9 +131,9 @@ class _Attempt:
     params: Mapping[str, Any]
     described: dict[str, bytes | Pieces]
 
-    def on(self, known: KnownLog | None, *, retried: bool) -> Plan[Outcome | None]:
+    def on(self, known: KnownLog | None, *, retried: bool) -> Plan[_Done | None]:
         """Store it if the log is as known (read anew if None); None if it is not."""
-        store, new, key = self.store, self.new, self.new.target.key
+        store, new = self.store, self.new
         if known is None:
             known = yield from _read_lineage(store, new, retried=retried)
         log = Log(dict(known.next_items), known.digests)
@@ -140,19 +159,10 @@ class _Attempt:
         )
         if not rows:
             return None
-        store.known.learn(
-            key,
-            epoch=known.epoch,
-            appended=known.appended + len(log.new_items),
-            next_items=log.next_items,
-            digests=log.added,
-            checkpoint_id=new.checkpoint["id"],
-            layout=Layout(dict(new.checkpoint["channel_versions"]), stored),
-        )
         [(references_all_that_it_did,)] = rows
-        return Outcome.LEFT_ITEMS if references_all_that_it_did is False else Outcome.STORED
+        return _Done(known, log, stored, left_items=references_all_that_it_did is False)
 
-    def locked(self) -> Plan[Outcome | None]:
+    def locked(self) -> Plan[_Done | None]:
         """Store it while other writers wait, inside a transaction.
 
         It can only miss if the thread is being made by another writer at this moment.

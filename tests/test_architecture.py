@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "_lifecycle": {"errors", "sql", "_plans", "_drivers", "_operation", "embedded"},
     "_calls": {"errors", "models", "sql", "_plans", "_operation", "_lifecycle"},
     "_base": {"errors", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded"},
-    "saver": {"models", "_plans", "_calls", "_base"},
+    "_hooks": {"_plans", "_calls", "_base"},
+    "_threads": {"models", "_calls", "_base"},
+    "saver": {"_hooks", "_threads"},
     "embedded": {"errors"},
     "__init__": {"errors", "models", "saver", "serializer"},
 }

@@ -19,7 +19,8 @@ from langgraph_pg_snapshot.errors import InvalidArgumentError
 
 # PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
 MAX_IDENTIFIER_BYTES = 63
-_LONGEST_SUFFIX = len("_migrations")
+RELATIONS = ("threads", "history", "items", "writes", "metadata", "erased", "migrations")
+_LONGEST_SUFFIX = max(len(f"_{name}") for name in RELATIONS)
 _DEFINITION = re.compile(r"^-- name: (\w+)\n((?:-- .*\n)+)", re.MULTILINE)
 
 
@@ -96,7 +97,7 @@ class Queries:
             prefix = f"{prefix.encode()[:room].decode(errors='ignore')}_{digest}"
         self.relations = {"view": self._quote(table_name)} | {
             table: self._quote(f"{prefix}_{table}")
-            for table in ("threads", "history", "items", "writes", "migrations")
+            for table in RELATIONS
         }
         if schema is not None:
             self.relations["schema"] = sql.Identifier(schema).as_string(None)

@@ -1,4 +1,4 @@
-"""Checks the arguments of each operation and makes a call of it: what the twins share."""
+"""Calls of LangGraph's hooks."""
 
 from __future__ import annotations
 
@@ -16,29 +16,19 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
+from langgraph_pg_snapshot._calls.checks import check_ids, check_limit, operation_on
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
-from langgraph_pg_snapshot._plans import check as checking
-from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, state
+from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove
 from langgraph_pg_snapshot._plans import put as storing
-from langgraph_pg_snapshot._plans.setup import set_up
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import (
-    NamespaceKey,
     Target,
-    ThreadInfo,
-    UnloadableValue,
     check_id,
     checkpoint_id_of,
     configurable_of,
 )
-from langgraph_pg_snapshot.sql import Queries
-
-
-def setup(queries: Queries) -> Call[None]:
-    """Make the schema."""
-    return Call(Operation("setup", queries.label), partial(set_up, queries))
 
 
 def put(
@@ -62,7 +52,7 @@ def put(
         cast("Mapping[str, Any]", get_serializable_checkpoint_metadata(config, metadata)),
         new_versions,
     )
-    return Call(_operation("put", store, target.key), partial(storing.put_checkpoint, store, new))
+    return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
 
 
 def config_after_put(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
@@ -94,7 +84,7 @@ def put_writes(
     for channel, _ in writes:
         check_id("channel name", channel)
     return Call(
-        _operation("put_writes", store, target.key),
+        operation_on("put_writes", store, target.key),
         partial(storing.put_writes, store, target, writes, task_id, task_path),
     )
 
@@ -103,7 +93,7 @@ def get_tuple(store: Store, config: RunnableConfig) -> Call[CheckpointTuple | No
     """Read a checkpoint."""
     target = Target.of(config)
     return Call(
-        _operation("get_tuple", store, target.key), partial(read.get_checkpoint, store, target)
+        operation_on("get_tuple", store, target.key), partial(read.get_checkpoint, store, target)
     )
 
 
@@ -155,7 +145,7 @@ def get_delta_history(
     target = Target.of(config)
     names = check_ids("channels", channels, "channel name")
     return Call(
-        _operation("get_delta_channel_history", store, target.key),
+        operation_on("get_delta_channel_history", store, target.key),
         partial(delta.get_delta_history, store, target, names),
     )
 
@@ -197,77 +187,3 @@ def prune(store: Store, thread_ids: Sequence[str], strategy: str) -> Call[None]:
             f"unknown prune strategy {strategy!r}: it is one of {', '.join(map(repr, plans))}"
         )
     return Call(Operation("prune", store.queries.label), partial(plans[strategy], store, ids))
-
-
-def save_state(store: Store, thread_id: str, values: Mapping[str, Any]) -> Call[str]:
-    """Store a thread's whole state."""
-    key = NamespaceKey(check_id("thread_id", thread_id), "")
-    if not isinstance(values, Mapping):
-        raise ArgumentTypeError(
-            f"state must be a dict of values by channel, got {type(values).__name__}"
-        )
-    for channel in values:
-        check_id("channel name", channel)
-    return Call(
-        _operation("save_state", store, key), partial(state.save_state, store, thread_id, values)
-    )
-
-
-def load_state(store: Store, thread_id: str) -> Call[dict[str, Any] | None]:
-    """Read a thread's whole state."""
-    key = NamespaceKey(check_id("thread_id", thread_id), "")
-    return Call(_operation("load_state", store, key), partial(state.load_state, store, thread_id))
-
-
-def list_threads(
-    store: Store, limit: int | None, before: ThreadInfo | None
-) -> Call[list[ThreadInfo]]:
-    """Read the directory."""
-    check_limit(limit)
-    if before is not None and not isinstance(before, ThreadInfo):
-        raise ArgumentTypeError(
-            f"before must be a ThreadInfo that list_threads gave, got {type(before).__name__}"
-        )
-    return Call(
-        Operation("list_threads", store.queries.label),
-        partial(state.list_threads, store, limit, before),
-    )
-
-
-def check_thread(store: Store, thread_id: str) -> Call[list[UnloadableValue]]:
-    """Try to load all of a thread."""
-    check_id("thread_id", thread_id)
-    return Call(
-        Operation("check", store.queries.label, thread_id),
-        partial(checking.check_thread, store, thread_id),
-    )
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Return a limit that is None or an int of at least 0.
-
-    Raises:
-        InvalidArgumentError: It is neither.
-    """
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-        raise ArgumentTypeError(f"limit must be an int or None, got {type(limit).__name__}")
-    if limit is not None and limit < 0:
-        raise InvalidArgumentError(f"limit must be at least 0, got {limit}; None means no limit")
-    return limit
-
-
-def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:
-    """Return a list of ids.
-
-    Raises:
-        InvalidArgumentError: It is a single str (its characters are hardly meant), or no sequence.
-    """
-    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
-        raise ArgumentTypeError(
-            f"{argument} must be a list of str, got {type(ids).__name__}: pass [{each}]"
-        )
-    return [check_id(each, one) for one in ids]
-
-
-def _operation(name: str, store: Store, key: NamespaceKey) -> Operation:
-    return Operation(name, store.queries.label, key.thread_id, key.checkpoint_ns)

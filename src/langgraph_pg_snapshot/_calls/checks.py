@@ -1,0 +1,41 @@
+"""What several operations ask of their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.models import NamespaceKey, check_id
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return a limit that is None or an int of at least 0.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
+        raise ArgumentTypeError(f"limit must be an int or None, got {type(limit).__name__}")
+    if limit is not None and limit < 0:
+        raise InvalidArgumentError(f"limit must be at least 0, got {limit}; None means no limit")
+    return limit
+
+
+def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:
+    """Return a list of ids.
+
+    Raises:
+        InvalidArgumentError: It is a single str (its characters are hardly meant), or no sequence.
+    """
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+        raise ArgumentTypeError(
+            f"{argument} must be a list of str, got {type(ids).__name__}: pass [{each}]"
+        )
+    return [check_id(each, one) for one in ids]
+
+
+def operation_on(name: str, store: Store, key: NamespaceKey) -> Operation:
+    """An operation on one namespace of a thread."""
+    return Operation(name, store.queries.label, key.thread_id, key.checkpoint_ns)

@@ -1,0 +1,60 @@
+"""Calls of the thread-keyed methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from langgraph_pg_snapshot._calls.checks import check_limit, operation_on
+from langgraph_pg_snapshot._lifecycle import Call
+from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans import check as checking
+from langgraph_pg_snapshot._plans import state
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ArgumentTypeError
+from langgraph_pg_snapshot.models import NamespaceKey, ThreadInfo, UnloadableValue, check_id
+
+
+def save_state(store: Store, thread_id: str, values: Mapping[str, Any]) -> Call[str]:
+    """Store a thread's whole state."""
+    key = NamespaceKey(check_id("thread_id", thread_id), "")
+    if not isinstance(values, Mapping):
+        raise ArgumentTypeError(
+            f"state must be a dict of values by channel, got {type(values).__name__}"
+        )
+    for channel in values:
+        check_id("channel name", channel)
+    return Call(
+        operation_on("save_state", store, key), partial(state.save_state, store, thread_id, values)
+    )
+
+
+def load_state(store: Store, thread_id: str) -> Call[dict[str, Any] | None]:
+    """Read a thread's whole state."""
+    key = NamespaceKey(check_id("thread_id", thread_id), "")
+    return Call(operation_on("load_state", store, key), partial(state.load_state, store, thread_id))
+
+
+def list_threads(
+    store: Store, limit: int | None, before: ThreadInfo | None
+) -> Call[list[ThreadInfo]]:
+    """Read the directory."""
+    check_limit(limit)
+    if before is not None and not isinstance(before, ThreadInfo):
+        raise ArgumentTypeError(
+            f"before must be a ThreadInfo that list_threads gave, got {type(before).__name__}"
+        )
+    return Call(
+        Operation("list_threads", store.queries.label),
+        partial(state.list_threads, store, limit, before),
+    )
+
+
+def check_thread(store: Store, thread_id: str) -> Call[list[UnloadableValue]]:
+    """Try to load all of a thread."""
+    check_id("thread_id", thread_id)
+    return Call(
+        Operation("check", store.queries.label, thread_id),
+        partial(checking.check_thread, store, thread_id),
+    )

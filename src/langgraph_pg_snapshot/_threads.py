@@ -1,0 +1,91 @@
+"""What the saver does besides LangGraph's hooks: threads as a directory of states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langgraph_pg_snapshot._base import SaverBase
+from langgraph_pg_snapshot._calls import threads as calls
+from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
+
+
+class ThreadDirectory(SaverBase):
+    """The thread-keyed methods, part of `PostgresSnapshotSaver`."""
+
+    def save_state(self, thread_id: str, state: Mapping[str, Any]) -> str:
+        """Store a thread's whole state; a graph with these channels picks it up.
+
+        Args:
+            thread_id: The thread, made if it is not there.
+            state: Values by channel. Channels that it does not name have no value afterwards, and
+                no task is left to run; what the thread held before stays in its history.
+
+        Returns:
+            The id of the checkpoint that holds it.
+
+        Raises:
+            InvalidArgumentError: The id is not usable, or state is no dict with str keys.
+            SerializationError: A value can't be stored; nothing was.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.save_state(self._plan_store, thread_id, state))
+
+    async def asave_state(self, thread_id: str, state: Mapping[str, Any]) -> str:
+        """Like `save_state`."""
+        return await self._arun(calls.save_state(self._plan_store, thread_id, state))
+
+    def load_state(self, thread_id: str) -> dict[str, Any] | None:
+        """A thread's newest state, whoever stored it; None if there is no such thread.
+
+        Nothing is rebuilt: a DeltaChannel's value is there only if LangGraph stored a snapshot of
+        it with the newest checkpoint (one in a hundred updates by default), because the reducer
+        that it is rebuilt with is the graph's. ``graph.get_state(config).values`` always has it.
+
+        Raises:
+            InvalidArgumentError: The id is not usable.
+            DeserializationError: A stored value can't be built.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.load_state(self._plan_store, thread_id))
+
+    async def aload_state(self, thread_id: str) -> dict[str, Any] | None:
+        """Like `load_state`."""
+        return await self._arun(calls.load_state(self._plan_store, thread_id))
+
+    def list_threads(
+        self, *, limit: int | None = None, before: ThreadInfo | None = None
+    ) -> Sequence[ThreadInfo]:
+        """Threads, the most recently updated first.
+
+        Args:
+            limit: At most so many; None (default) means all.
+            before: The last thread of the page before, to go on after it.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.list_threads(self._plan_store, limit, before))
+
+    async def alist_threads(
+        self, *, limit: int | None = None, before: ThreadInfo | None = None
+    ) -> Sequence[ThreadInfo]:
+        """Like `list_threads`."""
+        return await self._arun(calls.list_threads(self._plan_store, limit, before))
+
+    def check(self, thread_id: str) -> Sequence[UnloadableValue]:
+        """Try to load every value of a thread's history, as after a class was renamed or removed.
+
+        Returns:
+            What can't be loaded, and why; empty if all can, and for a thread that does not exist.
+
+        Raises:
+            InvalidArgumentError: The id is not usable.
+            StorageError: The database refused or failed.
+        """
+        return self._run(calls.check_thread(self._plan_store, thread_id))
+
+    async def acheck(self, thread_id: str) -> Sequence[UnloadableValue]:
+        """Like `check`."""
+        return await self._arun(calls.check_thread(self._plan_store, thread_id))

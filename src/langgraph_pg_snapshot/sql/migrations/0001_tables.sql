@@ -1,0 +1,80 @@
+-- Threads, the log of their items, the checkpoints that name ranges of it, and pending writes. Ids are compared byte by byte (COLLATE "C"): LangGraph orders
+-- checkpoint ids and pending writes as Python compares strings, whatever the database's locale.
+
+CREATE TABLE {threads} (
+    thread_id     text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    updated_at    timestamptz NOT NULL DEFAULT now(),
+    appended      bigint NOT NULL,
+    next_items    jsonb NOT NULL,
+    epoch         bigint NOT NULL,
+    PRIMARY KEY (thread_id, checkpoint_ns)
+);
+
+-- (Not with thread_id as a second column: before the first ANALYZE the planner would look threads up
+-- by it, reading the whole index.)
+CREATE INDEX ON {threads} (updated_at DESC) WHERE checkpoint_ns = '';
+
+CREATE TABLE {history} (
+    thread_id            text COLLATE "C" NOT NULL,
+    checkpoint_ns        text COLLATE "C" NOT NULL,
+    checkpoint_id        text COLLATE "C" NOT NULL,
+    parent_checkpoint_id text COLLATE "C",
+    run_id               text COLLATE "C",
+    created_at           timestamptz NOT NULL DEFAULT now(),
+    header               jsonb NOT NULL,
+    metadata             jsonb NOT NULL,
+    sealed_type          text,
+    sealed               bytea,
+    channel_values       jsonb NOT NULL,
+    items                int8multirange NOT NULL,
+    item_count           integer NOT NULL,
+    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id)
+);
+
+CREATE INDEX ON {history} (run_id) WHERE run_id IS NOT NULL;
+
+CREATE TABLE {items} (
+    thread_id     text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    item_id       bigint NOT NULL,
+    digest        bytea,
+    item          jsonb,
+    blob_type     text,
+    blob          bytea,
+    PRIMARY KEY (thread_id, checkpoint_ns, item_id),
+    CHECK (num_nonnulls(item, blob) = 1)
+);
+
+CREATE TABLE {writes} (
+    thread_id     text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    checkpoint_id text COLLATE "C" NOT NULL,
+    task_id       text COLLATE "C" NOT NULL,
+    idx           integer NOT NULL,
+    task_path     text COLLATE "C" NOT NULL,
+    channel       text NOT NULL,
+    value         jsonb,
+    blob_type     text,
+    blob          bytea,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx),
+    CHECK (num_nonnulls(value, blob) = 1)
+);
+
+-- What runs say of a thread changes seldom, unlike the thread's own row; so it lies apart, and its
+-- index is not written at every checkpoint.
+CREATE TABLE {metadata} (
+    thread_id text COLLATE "C" PRIMARY KEY,
+    metadata  jsonb NOT NULL
+);
+
+CREATE INDEX ON {metadata} USING gin (metadata jsonb_path_ops);
+
+CREATE TABLE {erased} (
+    thread_id text COLLATE "C" NOT NULL,
+    run_id    text COLLATE "C" NOT NULL,
+    erased_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (thread_id, run_id)
+);

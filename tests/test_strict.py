@@ -56,7 +56,15 @@ SCRIPT = """
     class Unmentioned:
         text: str
 
+    class Shop:
+        class Order(BaseModel):
+            number: int
+
+        class Invoice(BaseModel):
+            number: int
+
     class State(TypedDict, total=False):
+        order: Shop.Order
         messages: Annotated[list[AnyMessage], add_messages]
         customer: Customer
         anything: Any
@@ -79,13 +87,23 @@ SCRIPT = """
             raise AssertionError("a class outside the schema was built")
         saver.delete_thread("t")
         plain = StateGraph(State)
-        plain.add_node("node", lambda state: {"customer": Customer(name="Rosa")})
+        values = {"customer": Customer(name="Rosa"), "order": Shop.Order(number=1)}
+        plain.add_node("node", lambda state: values)
         plain.add_edge(START, "node")
         graph = plain.compile(checkpointer=saver)
         graph.invoke({"messages": [HumanMessage("hi")]}, config)
         values = graph.get_state(config).values
         assert values["customer"] == Customer(name="Rosa"), values
+        assert values["order"] == Shop.Order(number=1), values
         assert type(values["messages"][0]) is HumanMessage
+        saver.delete_thread("t")
+        saver.save_state("t", {"order": Shop.Invoice(number=1)})
+        try:
+            graph.get_state(config)
+        except TypeNotAllowedError as error:
+            assert "allowed_types=[Shop.Invoice]" in str(error), error
+        else:
+            raise AssertionError("a nested class outside the schema was built")
     print("done")
 """
 

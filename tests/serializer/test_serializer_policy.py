@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import http
+import json
 import logging
+import re
 import sys
 import types
+import urllib.parse
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 import pydantic
@@ -54,11 +63,62 @@ def test_strict_mode_builds_what_is_listed():
         strict.loads(data)  # a clone widens nothing but itself
 
 
-def test_strict_mode_knows_nested_classes_by_either_name():
-    data = SnapshotSerializer().dumps(Outer.Inner(1))
-    for name in ("Inner", "Outer.Inner"):
-        strict = SnapshotSerializer(strict=True).with_allowlist([(HOME, name)])
-        assert strict.loads(data) == Outer.Inner(1)
+def nested(outer, **classes):
+    """Make a class that has others inside, as a class statement would."""
+    for name, cls in classes.items():
+        cls.__qualname__ = f"{outer}.{name}"
+    return type(outer, (), classes)
+
+
+def order(name="Order"):
+    return dataclasses.make_dataclass(name, ["n"])
+
+
+def shop(monkeypatch, **classes):
+    """Make a module "shop" of these classes and those nested in them."""
+    inner = [cls for out in classes.values() for cls in vars(out).values() if type(cls) is type]
+    for cls in inner:
+        cls.__module__ = "shop"
+    return module_with("shop", monkeypatch, **classes)
+
+
+def allows(value, *names):
+    strict = SnapshotSerializer(strict=True).with_allowlist(names)
+    try:
+        return strict.loads(SnapshotSerializer().dumps(value)) == value
+    except TypeNotAllowedError as error:
+        assert f"allowed_types=[{type(value).__qualname__}]" in str(error)  # noqa: PT017  # or none
+        return False
+
+
+def test_the_schemas_short_name_is_that_of_the_module_first(monkeypatch):
+    module = shop(monkeypatch, Order=order(), Out=nested("Out", Order=order()))
+    assert allows(module.Order(1), ("shop", "Order"))
+    assert not allows(module.Out.Order(1), ("shop", "Order"))
+    assert allows(module.Out.Order(1), ("shop", "Out.Order"))
+    assert not allows(module.Order(1), ("shop", "Out.Order"))
+
+
+def test_the_schemas_short_name_is_that_of_the_only_nested_class(monkeypatch):
+    module = shop(monkeypatch, Out=nested("Out", Order=order(), Other=order("Other")))
+    assert allows(module.Out.Order(1), ("shop", "Order"))
+    assert not allows(module.Out.Other(1), ("shop", "Order"))
+    assert not allows(module.Out.Order(1), ("elsewhere", "Order"))
+
+
+def test_the_schemas_short_name_of_several_nested_classes_allows_none(monkeypatch):
+    module = shop(
+        monkeypatch, Out=nested("Out", Order=order()), Other=nested("Other", Order=order())
+    )
+    for cls in (module.Out.Order, module.Other.Order):
+        assert not allows(cls(1), ("shop", "Order"))
+    assert allows(module.Other.Order(1), ("shop", "Other.Order"))
+
+
+def test_the_schemas_short_name_of_a_class_made_in_a_function():
+    local = make_local()
+    assert allows(local(a=2), (__name__, "Local"))
+    assert not allows(local(a=2), (__name__, "Other"))
 
 
 @pytest.mark.parametrize(
@@ -68,11 +128,39 @@ def test_strict_mode_knows_nested_classes_by_either_name():
         Send("a", (1,)),
         Interrupt(value={1}, id="i"),
         ValueError("x"),
+        pydantic.AnyUrl("http://a.b"),
+        pydantic.PostgresDsn("postgres://u:p@h/d"),
+        re.IGNORECASE,
+        http.HTTPStatus.OK,
+        json.JSONDecodeError("x", "y", 0),
+        urllib.parse.urlsplit("http://a.b"),
+        datetime,
+        datetime(2024, 1, 1),  # noqa: DTZ001  # on purpose
+        [UUID, Decimal, type(Path()), frozenset, deque, HumanMessage, Send],
+        pydantic.SecretStr,
+        re.RegexFlag,
     ],
+    ids=repr,
 )
 def test_strict_mode_needs_no_list_for_langgraphs_own(value):
     serializer = SnapshotSerializer(strict=True)
     assert_same(serializer.loads(serializer.dumps(value)), value)
+
+
+def test_strict_mode_needs_no_list_for_classes_of_numpy_and_pandas():
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    serializer = SnapshotSerializer(strict=True)
+    value = [numpy.ndarray, numpy.float32, pandas.DataFrame, pandas.Index]
+    assert_same(serializer.loads(serializer.dumps(value)), value)
+    with pytest.raises(TypeNotAllowedError):
+        serializer.decode({"$type": "type", "value": "numpy.exceptions:AxisError"})
+
+
+def test_strict_mode_takes_no_class_for_one_of_python_that_only_says_so():
+    made = types.new_class("Made", (ValueError,))
+    assert made.__module__ == "types"
+    with pytest.raises(TypeNotAllowedError, match=r"allowed_types=\[Made\]"):
+        SnapshotSerializer(strict=True).loads(SnapshotSerializer().dumps(made("x")))
 
 
 @pytest.mark.parametrize(("text", "strict"), [("true", True), ("1", True), ("", False)])
@@ -163,6 +251,74 @@ def test_upgrades_to_a_class_and_to_a_function():
     assert_same(converted.decode([tree]), [Address(city="X")])
     strict = SnapshotSerializer(strict=True, upgrades={"old.place:Address": Address})
     assert strict.decode(tree) == Address(city="x", street=None)
+
+
+CLASS = {"$type": "type", "value": "old:Address"}
+
+
+def test_upgrades_of_classes_that_are_values():
+    moved = SnapshotSerializer(upgrades={"old:Address": Address, "old:Color": Color})
+    assert moved.decode([CLASS, {"$type": "type", "value": "old:Color"}]) == [Address, Color]
+    assert moved.decode({"$type": "old:Color", "value": "red"}) is Color.RED
+    interrupt = moved.decode({"$type": "Interrupt", "value": 1, "id": "", "response_schema": CLASS})
+    assert interrupt.response_schema is Address
+
+
+def test_upgrades_to_a_function_make_no_class():
+    converting = {"upgrades": {"old:Address": lambda fields: Address(**fields)}}
+    with pytest.raises(TypeNotAllowedError, match=r"'old:Address'.*pass the class"):
+        SnapshotSerializer(**converting).decode(CLASS)
+    lenient = SnapshotSerializer(on_unknown_type="fields", **converting)
+    assert lenient.decode([CLASS]) == [{"value": "old:Address"}]
+    assert SnapshotSerializer(on_unknown_type="fields").decode(CLASS) == {"value": "old:Address"}
+
+
+def test_upgrades_to_what_is_not_data_are_refused():
+    with pytest.raises(
+        TypeNotAllowedError, match=r"'old:Address' is not built: .*Outer is not data"
+    ):
+        SnapshotSerializer(upgrades={"old:Address": Outer}).decode({"$type": "old:Address"})
+
+
+def test_upgrades_of_what_a_generic_class_is_made_of(monkeypatch):
+    T = TypeVar("T")
+
+    class Box(pydantic.BaseModel, Generic[T]):
+        content: T
+
+    class Renamed(pydantic.BaseModel):
+        a: int
+
+    module_with("now", monkeypatch, Box=Box, Renamed=Renamed)
+    of_list, of_dict = Box[list[Renamed]], Box[dict[str, Renamed]]
+    tree = {"$type": "now:Box[list[Old]]", "content": [{"$type": "old:Old", "a": 1}]}
+    serializer = SnapshotSerializer(upgrades={"old:Old": Renamed})
+    assert_same(serializer.decode(tree), of_list(content=[Renamed(a=1)]))
+    serializer = SnapshotSerializer(upgrades={"old:Old": Renamed, "old:Chest": Box})
+    tree = {"$type": "old:Chest[dict[str, Old]]", "content": {"a": {"$type": "old:Old", "a": 1}}}
+    assert_same(serializer.decode(tree), of_dict(content={"a": Renamed(a=1)}))
+    assert serializer.decode({"$type": "type", "value": "old:Chest[dict[str, Old]]"}) is of_dict
+    with pytest.raises(TypeNotAllowedError, match=r"'now:Box\[Renamed\]' is not in this process"):
+        serializer.decode({"$type": "old:Chest[Old]", "content": 1})
+    strict = SnapshotSerializer(strict=True, upgrades={"old:Old": Renamed})
+    with pytest.raises(TypeNotAllowedError, match=r"allow-list"):
+        strict.decode({"$type": "now:Box[list[Old]]", "content": []})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"upgrades": {"old.place.Address": Address}}, r"'old.place.Address'.*module:Qualified"),
+        ({"upgrades": {"human": HumanMessage}}, r"'human'.*module:Qualified"),
+        ({"upgrades": {"old:Address": "new:Address"}}, r"'old:Address'.*a class or a function"),
+        ({"allowed_types": ["app:Address"]}, r"allowed_types.*'app:Address'"),
+        ({"allowed_types": Address}, r"allowed_types.*a list of classes"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_policies_are_checked_when_they_are_given(given, says):
+    with pytest.raises(ValueError, match=says):
+        SnapshotSerializer(**given)
 
 
 def test_upgrades_of_a_class_that_kept_its_name():

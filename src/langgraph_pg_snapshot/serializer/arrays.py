@@ -41,6 +41,8 @@ def library(name: str) -> Any:
 class _Array:
     """An array: its bytes; the elements one by one if they are Python objects."""
 
+    has_short_tag = True
+
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         dtype = value.dtype
         tree: Tree = {
@@ -74,6 +76,8 @@ class _Array:
 
 class _Scalar:
     """A number with its dtype; other scalars as an array without dimensions."""
+
+    has_short_tag = True
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         dtype = value.dtype

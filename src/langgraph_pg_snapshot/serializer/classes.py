@@ -6,16 +6,18 @@ their dictionaries, past any ``__getattr__`` that might do so.
 
 from __future__ import annotations
 
+import enum
 import logging
+import re
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph_pg_snapshot.errors import DeserializationError, TypeNotAllowedError
 
-from .codec import Refused, Tree, codec_for
+from .codec import Refused, Tree, codec_for, is_known
 
 if TYPE_CHECKING:
     from .decoder import Decoder
@@ -28,13 +30,16 @@ _module_dict: Callable[[object], Mapping[str, Any]] = vars(ModuleType)["__dict__
 _class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 _mro: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+_module: Callable[[type], str] = vars(type)["__module__"].__get__
+_name: Callable[[type], str] = vars(type)["__name__"].__get__
+_qualname: Callable[[type], str] = vars(type)["__qualname__"].__get__
 
 # Classes that can't be found by their name, as those made in a function: the process that
 # stored their values finds them here for as long as they live.
 _local_classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 
-# What strict mode allows besides the types that have a short tag: LangGraph's and LangChain's
-# own containers, and the exceptions of Python and LangGraph.
+# What strict mode allows besides the types that have a short tag: LangGraph's, LangChain's and
+# pydantic's own types, and the exceptions, enums and namedtuples of the standard library.
 _SAFE_MODULES = frozenset(
     {
         "langgraph.types",
@@ -43,9 +48,12 @@ _SAFE_MODULES = frozenset(
         "langgraph.checkpoint.serde.types",
         "langchain_core.documents.base",
         "langchain_core.prompt_values",
+        "pydantic.networks",
+        "pydantic.types",
     }
 )
 _SAFE_PREFIX = "langchain_core.messages."
+_ARGUMENT = re.compile(r"[^][, |]+")
 
 
 def derives(cls: type, base: type) -> bool:
@@ -123,6 +131,7 @@ class Classes:
         self.upgrades = dict(upgrades)
         self.on_unknown = on_unknown
         self._warned: set[str] = set()
+        self._meant: weakref.WeakValueDictionary[int, type] = weakref.WeakValueDictionary()
 
     def widened(self, names: Iterable[tuple[str, ...]]) -> Classes:
         """Make a copy that allows more names."""
@@ -135,12 +144,14 @@ class Classes:
         )
 
     def get(self, name: str) -> type:
-        """Find a class that may be built.
+        """Find a class that may be built: the one that took its place, if there is one.
 
         Raises:
             TypeNotAllowedError: there is none of that name, or it may not be built.
         """
-        cls = self.allowed.get(name)
+        if self.upgrades and "[" in name and name not in self.upgrades:
+            name = self._upgraded_generic(name)
+        cls = self._upgrade_to_class(name) or self.allowed.get(name)
         listed = cls is not None
         if cls is None:
             cls = find(name)
@@ -161,14 +172,53 @@ class Classes:
             raise TypeNotAllowedError(f"{name!r} is not built: it {refused.reason}") from None
         return cls
 
-    def _is_listed(self, cls: type) -> bool:
-        module = cls.__module__
-        return (
-            module in _SAFE_MODULES
-            or module.startswith(_SAFE_PREFIX)
-            or (module == "builtins" and derives(cls, BaseException))
-            or not self.allowed_names.isdisjoint(_listed_names(cls))
+    def _upgrade_to_class(self, name: str) -> type | None:
+        upgrade = self.upgrades.get(name)
+        if upgrade is None or isinstance(upgrade, type):
+            return upgrade
+        raise TypeNotAllowedError(
+            f"{name!r} is stored as a class, and upgrades= has a function for it, which makes "
+            f"values: pass the class that took its place"
         )
+
+    def _upgraded_generic(self, name: str) -> str:
+        """Name a generic class, of which a part may have been renamed, as it is called now."""
+        origin, _, arguments = name.partition("[")
+        if (renamed := self._upgrade_to_class(origin)) is not None:
+            origin = f"{_module(renamed)}:{_qualname(renamed)}"
+        # Pydantic writes the arguments without their modules.
+        names = {
+            old.partition(":")[2]: _qualname(new)
+            for old, new in self.upgrades.items()
+            if isinstance(new, type)
+        }
+        arguments = _ARGUMENT.sub(lambda found: names.get(found[0], found[0]), arguments)
+        return f"{origin}[{arguments}"
+
+    def _is_listed(self, cls: type) -> bool:
+        module = _module(cls)
+        return (
+            is_known(cls)
+            or module in _SAFE_MODULES
+            or module.startswith(_SAFE_PREFIX)
+            or _is_standard(cls)
+            or _is_of_numpy_or_pandas(cls)
+            or (module, _qualname(cls)) in self.allowed_names
+            or ((module, _name(cls)) in self.allowed_names and self._is_meant(cls))
+        )
+
+    def _is_meant(self, cls: type) -> bool:
+        """Whether a name of the graph's schema, without what the class is nested in, is its own.
+
+        LangGraph says ``(module, "Order")`` of ``Shop.Order`` too. That is the ``Order`` of the
+        module if it has one, else a nested one if there are not several.
+        """
+        if self._meant.get(id(cls)) is not cls:
+            name = _name(cls).partition("[")[0]
+            if _namesakes(_module(cls), name) - {_qualname(cls).partition("[")[0]}:
+                return False
+            self._meant[id(cls)] = cls
+        return True
 
     def decode(self, dec: Decoder, name: str, tree: Tree, depth: int) -> Any:
         """Read a tagged object whose tag is not one of ours."""
@@ -176,20 +226,67 @@ class Classes:
         if upgrade is not None and not isinstance(upgrade, type):
             return upgrade(dec.members(tree, depth))
         try:
-            cls = upgrade or self.get(name)
+            cls = self.get(name)
         except TypeNotAllowedError as error:
-            if self.on_unknown == "raise":
-                raise
-            if name not in self._warned:
-                self._warned.add(name)
-                logger.warning("Handing back the fields of a stored object as a dict: %s", error)
-            return dec.members(tree, depth)
+            return self._fields_instead(error, dec, name, tree, depth)
         return codec_for(cls).decode(dec, tree, depth)
 
+    def decode_class(self, dec: Decoder, name: str, tree: Tree, depth: int) -> Any:
+        """Read a class that is itself the value."""
+        try:
+            return self.get(name)
+        except TypeNotAllowedError as error:
+            return self._fields_instead(error, dec, name, tree, depth)
 
-def _listed_names(cls: type) -> Iterator[tuple[str, str]]:
-    yield cls.__module__, cls.__name__
-    yield cls.__module__, cls.__qualname__
+    def _fields_instead(
+        self, error: TypeNotAllowedError, dec: Decoder, name: str, tree: Tree, depth: int
+    ) -> dict[str, Any]:
+        if self.on_unknown == "raise":
+            raise error
+        if name not in self._warned:
+            self._warned.add(name)
+            logger.warning("Handing back the fields of a stored object as a dict: %s", error)
+        return dec.members(tree, depth)
+
+
+def _is_standard(cls: type) -> bool:
+    """Whether it is an exception, an enum or a namedtuple of the standard library."""
+    name = f"{_module(cls)}:{_qualname(cls)}"
+    return (
+        _module(cls).partition(".")[0] in sys.stdlib_module_names
+        and any(derives(cls, base) for base in (BaseException, enum.Enum, tuple))
+        # Classes that a function makes may claim the module of that function.
+        and find(name) is cls
+        and name not in _local_classes
+    )
+
+
+def _is_of_numpy_or_pandas(cls: type) -> bool:
+    """Whether it is a class of theirs whose values have a short tag."""
+    if _module(cls).partition(".")[0] not in ("numpy", "pandas"):
+        return False
+    try:
+        return getattr(codec_for(cls), "has_short_tag", False)
+    except Refused:
+        return False
+
+
+def _namesakes(module_name: str, name: str) -> set[str]:
+    """The qualified names of all classes of a module that have this name, nested ones too."""
+    module = sys.modules.get(module_name)
+    todo = [_module_dict(module)] if isinstance(module, ModuleType) else []
+    seen: list[type] = []
+    while todo:
+        for found in list(todo.pop().values()):
+            if (
+                derives(type(found), type)
+                and _module(found) == module_name
+                and not any(found is other for other in seen)
+            ):
+                seen.append(found)
+                todo.append(_class_dict(found))
+    seen += [cls for cls in list(_local_classes.values()) if _module(cls) == module_name]
+    return {_qualname(cls) for cls in seen if _name(cls) == name}
 
 
 def check_type(value: object, expected: type) -> Any:

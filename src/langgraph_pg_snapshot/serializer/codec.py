@@ -92,6 +92,11 @@ def codec_for(cls: type) -> Codec:
     return codec
 
 
+def is_known(cls: type) -> bool:
+    """Whether a class has a codec of its own: from this package, or registered."""
+    return cls in _known
+
+
 def _find_codec(cls: type) -> Codec:
     reason = "is not data"
     try:

@@ -114,9 +114,9 @@ class _Class:
             name = name_of(value)
         return {"$type": "type", "value": name}
 
-    def decode(self, dec: Decoder, tree: Tree, _depth: int) -> Any:
-        name = tree["value"]
-        return _BUILTINS.get(name) or dec.classes.get(name)
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        name = check_type(tree["value"], str)
+        return _BUILTINS.get(name) or dec.classes.decode_class(dec, name, tree, depth)
 
 
 def find_class(cls: type) -> Codec | None:

@@ -106,6 +106,7 @@ def _name(value: Any) -> Any:
 class _PandasCodec:
     """A codec that tags the parts of a pandas object."""
 
+    has_short_tag = True
     tag: str
 
     def parts(self, value: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class SnapshotSerializer:
         max_depth: how many levels of JSON a value may be deep when it is saved, at most 150.
 
     Raises:
-        ValueError: ``max_depth`` or ``on_unknown_type`` is not one of these.
+        ValueError: an argument is not one of these.
     """
 
     def __init__(
@@ -66,15 +66,16 @@ class SnapshotSerializer:
             raise ValueError(f"max_depth is from 1 to {_MAX_DEPTH}, not {max_depth}")
         if on_unknown_type not in ("raise", "fields"):
             raise ValueError(f"on_unknown_type is 'raise' or 'fields', not {on_unknown_type!r}")
+        allowed, upgrades = _check_allowed(allowed_types), _check_upgrades(upgrades or {})
         if strict is None:
             strict = os.environ.get("LANGGRAPH_STRICT_MSGPACK", "").lower() in ("1", "true", "yes")
         self.max_depth = max_depth
         self.decoder = Decoder(
             Classes(
                 strict=strict,
-                allowed=allowed_types,
+                allowed=allowed,
                 allowed_names=(),
-                upgrades=upgrades or {},
+                upgrades=upgrades,
                 on_unknown=on_unknown_type,
             )
         )
@@ -170,6 +171,28 @@ class SnapshotSerializer:
             raise
         except Exception as error:
             raise SerializationError(f"a value can't be stored: {error!r}") from error
+
+
+def _check_allowed(allowed_types: Iterable[type]) -> tuple[type, ...]:
+    if isinstance(allowed_types, (type, str)):
+        raise ValueError(f"allowed_types is a list of classes, not {allowed_types!r}")  # noqa: TRY004  # one kind of error for arguments
+    allowed = tuple(allowed_types)
+    for cls in allowed:
+        if not isinstance(cls, type):
+            raise ValueError(f"allowed_types has classes, not {cls!r}")  # noqa: TRY004  # as above
+    return allowed
+
+
+def _check_upgrades(
+    upgrades: Mapping[str, type | Callable[..., Any]],
+) -> Mapping[str, type | Callable[..., Any]]:
+    for name, upgrade in upgrades.items():
+        if ":" not in name:
+            raise ValueError(f"upgrades has {name!r}, which is not a 'module:Qualified.Name'")
+        if not callable(upgrade):
+            message = f"upgrades has {upgrade!r} for {name!r}: pass a class or a function"
+            raise ValueError(message)  # noqa: TRY004  # as above
+    return upgrades
 
 
 def _shown(error: Exception) -> str:

@@ -190,7 +190,8 @@ class Histories(RuleBasedStateMachine):
                 else:
                     values[channel] = change(values.get(channel))
         given = {channel: value for channel, value in values.items() if channel not in absent}
-        metadata = {"step": len(self.states.get(key, {})), "run_id": f"{self.prefix}-{run}"}
+        step = len(self.states.get(key, {}))
+        metadata = {"step": step, "run_id": f"{self.prefix}-{run}", "user_id": f"of {run}"}
         self.both(
             who,
             "put",
@@ -359,6 +360,11 @@ def check_rows(dsn, threads):
                 WHERE thread_id = ANY (%(threads)s)
                 EXCEPT SELECT thread_id, checkpoint_ns FROM agent_checkpoints_threads
             """)  # noqa: S608
+        none("""
+            SELECT thread_id, '' FROM agent_checkpoints_metadata
+            WHERE thread_id = ANY (%(threads)s)
+            EXCEPT SELECT thread_id, checkpoint_ns FROM agent_checkpoints_threads
+        """)
         # Each number that a checkpoint names is there, and counted once.
         none("""
             SELECT h.checkpoint_id, h.items, h.item_count

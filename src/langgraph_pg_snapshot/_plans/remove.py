@@ -63,20 +63,23 @@ def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[bool]:
         {"thread_ids": thread_ids, "run_ids": list(run_ids)},
     )
     held = [row for row in found if row[:2] in locked]
+    if held:
+        yield Stmt(store.queries("unsay"), _columns_of(held))
     yield from _drop(store, held)
     return len(held) == len(found)
 
 
 def _drop(store: Store, doomed: Sequence[tuple[str, str, str]]) -> Plan[None]:
     if doomed:
-        yield Stmt(
-            store.queries("drop_checkpoints"),
-            {
-                "thread_ids": [thread_id for thread_id, _, _ in doomed],
-                "namespaces": [namespace for _, namespace, _ in doomed],
-                "checkpoint_ids": [checkpoint_id for _, _, checkpoint_id in doomed],
-            },
-        )
+        yield Stmt(store.queries("drop_checkpoints"), _columns_of(doomed))
+
+
+def _columns_of(doomed: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
+    return {
+        "thread_ids": [thread_id for thread_id, _, _ in doomed],
+        "namespaces": [namespace for _, namespace, _ in doomed],
+        "checkpoint_ids": [checkpoint_id for _, _, checkpoint_id in doomed],
+    }
 
 
 def drop_unreferenced_items(store: Store, key: NamespaceKey) -> Plan[None]:

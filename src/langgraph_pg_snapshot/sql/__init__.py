@@ -2,7 +2,8 @@
 
 A file holds statements, each under ``-- name: …`` and a line or two that say what it is for.
 ``{threads}`` and the like stand for the tables, ``{write_columns}`` and the like for parts of
-statements that are named in the same way, ``{which}`` for the conditions that a caller picks.
+statements that are named in the same way, ``{which}`` for the conditions that a caller picks, and
+``{step_metadata}`` for the names in `STEP_METADATA`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ from langgraph_pg_snapshot.errors import InvalidArgumentError
 # PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
 MAX_IDENTIFIER_BYTES = 63
 RELATIONS = ("threads", "history", "items", "writes", "metadata", "erased", "migrations")
+# What LangGraph says of a checkpoint (or of a task, or a run) rather than of its thread: the table
+# of threads' metadata leaves it out, or it would be written at every step.
+STEP_METADATA = (
+    *("source", "step", "parents", "run_id", "writes", "counters_since_delta_snapshot"),
+    *("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"),
+    *("langgraph_step", "langgraph_node", "langgraph_triggers", "langgraph_path"),
+    *("langgraph_checkpoint_ns", "langgraph_request_id"),
+)
 _LONGEST_SUFFIX = max(len(f"_{name}") for name in RELATIONS)
 _DEFINITION = re.compile(r"^-- name: (\w+)\n((?:-- .*\n)+)", re.MULTILINE)
 
@@ -96,9 +105,9 @@ class Queries:
             room = MAX_IDENTIFIER_BYTES - _LONGEST_SUFFIX - len(digest) - 1
             prefix = f"{prefix.encode()[:room].decode(errors='ignore')}_{digest}"
         self.relations = {"view": self._quote(table_name)} | {
-            table: self._quote(f"{prefix}_{table}")
-            for table in RELATIONS
+            table: self._quote(f"{prefix}_{table}") for table in RELATIONS
         }
+        self._parts = {"step_metadata": f"'{{{','.join(STEP_METADATA)}}}'::text[]"}
         if schema is not None:
             self.relations["schema"] = sql.Identifier(schema).as_string(None)
         self._texts: dict[tuple[str, tuple[str, ...]], bytes] = {}
@@ -123,7 +132,7 @@ class Queries:
         if (text := self._texts.get(key)) is None:
             # psycopg takes % in a statement with parameters for a placeholder
             names = {key: quoted.replace("%", "%%") for key, quoted in self.relations.items()}
-            text = self._texts[key] = self._fill(name, which, names).encode()
+            text = self._texts[key] = self._fill(name, which, names | self._parts).encode()
         return text
 
     def _fill(self, name: str, which: tuple[str, ...], names: dict[str, str]) -> str:

@@ -4,8 +4,9 @@
 -- name: put_checkpoint
 -- Store a checkpoint and the items it adds to the log, if the log is where the writer believes it to
 -- be (same epoch, as many items); no row comes back if another writer moved on, and then nothing
--- is stored. One statement, so it is atomic without a transaction block. It tells whether a
--- checkpoint that had this id before referenced no other items (null if there was none).
+-- is stored. One statement, so it is atomic without a transaction block. What the run says of the
+-- thread is written only if it is news. It tells whether a checkpoint that had this id before
+-- referenced no other items (null if there was none).
 WITH created AS (
     INSERT INTO {threads} (thread_id, checkpoint_ns, appended, next_items, epoch)
     SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
@@ -30,6 +31,16 @@ WITH created AS (
     FROM unnest(%(item_ids)s::bigint[], %(digests)s::bytea[], %(items)s::text[],
         %(blob_types)s::text[], %(blobs)s::bytea[]) AS new (item_id, digest, item, blob_type, blob)
     WHERE EXISTS (SELECT 1 FROM thread)
+), said AS (
+    INSERT INTO {metadata} AS m (thread_id, metadata)
+    SELECT %(thread_id)s::text, new.metadata
+    FROM (SELECT %(metadata)s::jsonb - {step_metadata} AS metadata) AS new
+    WHERE %(checkpoint_ns)s::text = '' AND new.metadata <> '{{}}' AND EXISTS (SELECT 1 FROM thread)
+        AND NOT EXISTS (
+            SELECT 1 FROM {metadata} AS old
+            WHERE old.thread_id = %(thread_id)s::text
+                AND old.metadata || new.metadata = old.metadata)
+    ON CONFLICT (thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
 )
 INSERT INTO {history} AS h (
     thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id,

@@ -40,6 +40,12 @@ WITH gone AS MATERIALIZED (
             AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
 ), writes AS (
     DELETE FROM {writes} AS w WHERE w.thread_id = ANY (%(thread_ids)s::text[])
+), said AS (
+    DELETE FROM {metadata} AS m
+    WHERE m.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
+        SELECT 1 FROM {threads} AS t
+        WHERE t.thread_id = m.thread_id AND t.checkpoint_ns = ''
+            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
 )
 DELETE FROM {threads} AS t USING gone
 WHERE t.thread_id = gone.thread_id AND t.checkpoint_ns = gone.checkpoint_ns
@@ -53,6 +59,41 @@ SELECT DISTINCT h.thread_id FROM {history} AS h WHERE h.run_id = ANY (%(run_ids)
 SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id
 FROM {history} AS h
 WHERE h.thread_id = ANY (%(thread_ids)s::text[]) AND h.run_id = ANY (%(run_ids)s::text[])
+
+-- name: unsay
+-- Take back what checkpoints of locked threads, which are to be removed for their run's sake, said of
+-- them: each value that stands there from one of them gives way to the newest that is kept, or goes.
+WITH dropped AS MATERIALIZED (
+    SELECT h.thread_id, h.checkpoint_id, h.metadata
+    FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[])
+        AS d (thread_id, checkpoint_ns, checkpoint_id)
+    JOIN {history} AS h ON h.thread_id = d.thread_id AND h.checkpoint_id = d.checkpoint_id
+        AND h.checkpoint_ns = ''
+    WHERE d.checkpoint_ns = ''
+), unsaid AS MATERIALIZED (
+    SELECT DISTINCT m.thread_id, m.key
+    FROM (SELECT m.thread_id, said.key, said.value
+          FROM {metadata} AS m, jsonb_each(m.metadata) AS said (key, value)
+          WHERE m.thread_id IN (SELECT d.thread_id FROM dropped AS d)) AS m
+    JOIN dropped AS d ON d.thread_id = m.thread_id AND d.metadata -> m.key = m.value
+), kept AS MATERIALIZED (
+    SELECT DISTINCT ON (h.thread_id, u.key) h.thread_id, u.key, h.metadata -> u.key AS value
+    FROM unsaid AS u
+    JOIN {history} AS h ON h.thread_id = u.thread_id AND h.checkpoint_ns = '' AND h.metadata ? u.key
+    WHERE NOT EXISTS (
+        SELECT 1 FROM dropped AS d
+        WHERE d.thread_id = h.thread_id AND d.checkpoint_id = h.checkpoint_id)
+    ORDER BY h.thread_id, u.key, h.checkpoint_id DESC
+)
+UPDATE {metadata} AS m SET metadata = (m.metadata - now.keys) || now.said
+FROM (
+    SELECT u.thread_id, array_agg(u.key) AS keys,
+        coalesce(jsonb_object_agg(u.key, k.value) FILTER (WHERE k.key IS NOT NULL), '{{}}') AS said
+    FROM unsaid AS u
+    LEFT JOIN kept AS k ON k.thread_id = u.thread_id AND k.key = u.key
+    GROUP BY u.thread_id
+) AS now
+WHERE m.thread_id = now.thread_id
 
 -- name: namespace_heads
 -- The newest checkpoint of each namespace of a thread: the parent that it reads its sends from (formats
@@ -140,6 +181,10 @@ WITH dropped AS MATERIALIZED (
     DELETE FROM {threads} AS t USING touched
     WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
         AND touched.checkpoints IS NULL
+), said AS (
+    DELETE FROM {metadata} AS m USING touched
+    WHERE m.thread_id = touched.thread_id AND touched.checkpoint_ns = ''
+        AND touched.checkpoints IS NULL
 ), moved_on AS (
     UPDATE {threads} AS t SET epoch = t.epoch + 1
     FROM touched
@@ -199,6 +244,12 @@ WITH copied AS (
     FROM {writes} AS s
     WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
+), said AS (
+    INSERT INTO {metadata} (thread_id, metadata)
+    SELECT %(target)s::text, s.metadata
+    FROM {metadata} AS s
+    WHERE s.thread_id = %(source)s::text AND '' IN (SELECT checkpoint_ns FROM copied)
+    ON CONFLICT (thread_id) DO UPDATE SET metadata = EXCLUDED.metadata
 )
 INSERT INTO {history} (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id,
     created_at, header, metadata, sealed_type, sealed, channel_values, items, item_count)

@@ -76,9 +76,10 @@ class TypeNotAllowedError(DeserializationError):
 
 @contextmanager
 def about(what: str) -> Iterator[None]:
-    """Have errors of ours that pass through begin their message with what they are about."""
+    """Have errors of ours that pass through begin with what they are about, if that is known."""
     try:
         yield
     except SnapshotError as error:
-        error.args = (f"{what}: {error}", *error.args[1:])
+        if what:
+            error.args = (f"{what}: {error}", *error.args[1:])
         raise

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from langgraph_pg_snapshot.errors import DeserializationError, TypeNotAllowedError
+from langgraph_pg_snapshot.errors import DeserializationError, SnapshotError, TypeNotAllowedError
 
-from .codec import Refused, Tree, codec_for, is_known
+from .codec import Refused, Tree, codec_for, is_known, shown
 
 if TYPE_CHECKING:
     from .decoder import Decoder
@@ -224,7 +224,15 @@ class Classes:
         """Read a tagged object whose tag is not one of ours."""
         upgrade = self.upgrades.get(name)
         if upgrade is not None and not isinstance(upgrade, type):
-            return upgrade(dec.members(tree, depth))
+            fields = dec.members(tree, depth)
+            try:
+                return upgrade(fields)
+            except SnapshotError:
+                raise
+            except Exception as error:
+                raise DeserializationError(
+                    f"{name!r} can't be read by what upgrades= has for it: {shown(error)}"
+                ) from error
         try:
             cls = self.get(name)
         except TypeNotAllowedError as error:

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+import orjson
+
+from langgraph_pg_snapshot.errors import DeserializationError, SnapshotError
+
 if TYPE_CHECKING:
     from .decoder import Decoder
     from .encoder import Encoder
@@ -22,10 +26,34 @@ DecodeFunction = Callable[["Decoder", Tree, int], Any]
 class Refused(Exception):  # noqa: N818  # never leaves the package: it becomes one of ours
     """A value can't be stored; containers add where it stood while this passes through."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, origin: Exception | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.origin = origin
         self.path: list[str] = []
+
+
+def located(error: Exception, step: str, tag: str = "") -> Exception:
+    """Add a step, from the inside out, to where the value is that can't be stored.
+
+    Args:
+        error: why it can't: ``Refused``, or whatever was raised while it was looked at.
+        step: what leads to it from the value around it, as ``"['key']"``.
+        tag: its type, if that is known here.
+    """
+    if isinstance(error, orjson.JSONEncodeError):
+        return error  # a careful walk follows
+    if not isinstance(error, Refused):
+        what = f"{tag}: " if tag else ""
+        error = Refused(f"can't be stored: {what}{shown(error)}", error)
+    error.path.append(step)
+    return error
+
+
+def shown(error: Exception) -> str:
+    """Print an error, unless that would ask an object of the stored data how it looks."""
+    plain = all(type(arg) in (str, int) for arg in error.args)
+    return repr(error) if plain else type(error).__name__
 
 
 def too_deep() -> NoReturn:
@@ -127,9 +155,9 @@ class Record:
         try:
             for name, part in self.parts(value).items():
                 tree[name] = enc.node(part, depth)
-        except Refused as refused:
-            refused.path.append("" if name in ("value", "items") else f".{name}")
-            raise
+        except Exception as error:  # noqa: BLE001  # raised again, with its place
+            step = f".{name}" if name not in ("", "value", "items") else ""
+            raise located(error, step, self.tag) from None
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
@@ -161,10 +189,22 @@ class _Registered:
         self.from_data = from_data
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        return {"$type": self.tag, "value": enc.node(self.to_data(value), depth - 1)}
+        try:
+            data = self.to_data(value)
+        except Exception as error:  # noqa: BLE001  # raised again, with its place
+            raise located(error, "", f"{self.tag}, by what register() was given") from None
+        return {"$type": self.tag, "value": enc.node(data, depth - 1)}
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        return self.from_data(dec.node(tree["value"], depth - 1))
+        data = dec.node(tree["value"], depth - 1)
+        try:
+            return self.from_data(data)
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise DeserializationError(
+                f"{self.tag!r} can't be read by what register() was given: {shown(error)}"
+            ) from error
 
 
 def register(cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:

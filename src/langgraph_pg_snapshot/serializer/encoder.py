@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .codec import ENCODERS, Refused, Tree, too_deep
+from .codec import ENCODERS, Tree, located, too_deep
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, escape, is_storable, known_orders, order_of
 
 _MIN_INTEGER: Final = -(2**63)
@@ -90,9 +90,8 @@ def encode_list(enc: Encoder, value: list[Any], depth: int) -> list[Any]:
                 out.append(item)
             else:
                 out.append(ENCODERS[cls](enc, item, depth))
-    except Refused as refused:
-        refused.path.append(f"[{len(out)}]")
-        raise
+    except Exception as error:  # noqa: BLE001  # raised again, with its place
+        raise located(error, f"[{len(out)}]") from None
     return out
 
 
@@ -117,9 +116,8 @@ def encode_dict(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
                 out[key] = item
             else:
                 out[key] = ENCODERS[cls](enc, item, depth)
-    except Refused as refused:
-        refused.path.append(f"[{key!r}]")
-        raise
+    except Exception as error:  # noqa: BLE001  # raised again, with its place
+        raise located(error, f"[{key!r}]") from None
     if order and enc.keep_order:
         out[ORDER] = order.copy() if enc.careful else order
     return out
@@ -133,9 +131,8 @@ def encode_pairs(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
     try:
         for key, item in value.items():
             items.append([enc.node(key, depth), enc.node(item, depth)])
-    except Refused as refused:
-        refused.path.append(f"[{_short(key)}]")
-        raise
+    except Exception as error:  # noqa: BLE001  # raised again, with its place
+        raise located(error, f"[{_short(key)}]") from None
     return {TYPE: "dict", "items": items}
 
 

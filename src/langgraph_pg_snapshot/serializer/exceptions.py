@@ -10,6 +10,8 @@ from __future__ import annotations
 import builtins
 from typing import Any, Final
 
+import orjson
+
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import attribute_of, check_type, derives, name_of
@@ -181,7 +183,9 @@ def _can_be_made(cls: type) -> bool:
 def _encoded(enc: Encoder, value: object, depth: int) -> Any:
     try:
         return enc.node(value, depth)
-    except Refused:
+    except orjson.JSONEncodeError:
+        raise
+    except Exception:  # noqa: BLE001  # whatever keeps it from being stored
         return _LOST
 
 

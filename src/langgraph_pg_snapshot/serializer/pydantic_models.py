@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from .classes import check_names, check_type, derives, name_of
-from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree
+from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree, located
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
 from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
@@ -103,9 +103,8 @@ class ModelCodec:
                 f"                tree[name] = encoders[cls](enc, {item}, depth)",
             ]
         lines += [
-            "    except Refused as refused:",
-            "        refused.path.append('.' + name)",
-            "        raise",
+            "    except Exception as error:",
+            "        raise located(error, '.' + name) from None",
             "    extra = value.__pydantic_extra__",
             "    fields_set = value.__pydantic_fields_set__",
             "    if (",
@@ -118,7 +117,7 @@ class ModelCodec:
             "    return tree",
         ]
         namespace: dict[str, Any] = {
-            "Refused": Refused,
+            "located": located,
             "encoders": ENCODERS,
             "names": self.names,
             "odd": self._encode_odd,
@@ -144,9 +143,9 @@ class ModelCodec:
             if part or (part is None) is (name == _EXTRA and self.allows_extra):
                 try:
                     tree[name] = None if part is None else encode_dict(enc, part, depth)
-                except Refused as refused:
-                    refused.path.append("" if name == _EXTRA else ".__pydantic_private__")
-                    raise
+                except Exception as error:  # noqa: BLE001  # raised again, with its place
+                    step = "" if name == _EXTRA else ".__pydantic_private__"
+                    raise located(error, step) from None
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:

@@ -9,13 +9,20 @@ from typing import Any
 
 import orjson
 
-from langgraph_pg_snapshot.errors import DeserializationError, SerializationError, SnapshotError
+from langgraph_pg_snapshot.errors import (
+    DeserializationError,
+    SerializationError,
+    SnapshotError,
+    about,
+)
 
 from . import kinds  # noqa: F401  # fills the tables of codecs
 from .classes import Classes, OnUnknownType
-from .codec import Refused
+from .codec import Refused, shown
 from .decoder import Decoder
 from .encoder import Encoder
+from .places import failed_part, place
+from .text import TYPE
 
 TAG = "snapshot"
 # orjson writes 254 levels at most; a few are left to whoever puts a tree into a larger one.
@@ -24,7 +31,6 @@ DEFAULT_MAX_DEPTH = 100
 _MAX_DEPTH = 150
 # What was saved must load, whatever max_depth is by then: all that orjson can have written.
 _MAX_READ_DEPTH = 260
-_MAX_STEPS = 20
 
 _quick = Encoder(careful=False, keep_order=True)
 _careful = {order: Encoder(careful=True, keep_order=order) for order in (True, False)}
@@ -111,12 +117,15 @@ class SnapshotSerializer:
         """
         try:
             return self.decoder.node(tree, _MAX_READ_DEPTH)
-        except SnapshotError:
-            raise
+        except SnapshotError as error:
+            with about(self._failed_part(tree, str(error))):
+                raise
         except RecursionError as error:
             raise DeserializationError("the stored data is nested too deep") from error
         except Exception as error:
-            raise DeserializationError(f"the stored data can't be read: {_shown(error)}") from error
+            said = f"the stored data can't be read: {shown(error)}"
+            with about(self._failed_part(tree, said)):
+                raise DeserializationError(said) from error
 
     def dumps(self, value: Any) -> bytes:
         """Write a value as JSON text, ready for a ``jsonb`` parameter.
@@ -162,15 +171,24 @@ class SnapshotSerializer:
             raise DeserializationError(f"a serializer of another kind, {kind!r}, wrote this")
         return self.loads(text)
 
+    def _failed_part(self, tree: Any, said: str) -> str:
+        """Say where in the value it failed, and the type there unless the error says it."""
+        where, part = failed_part(self.decoder.classes, tree, _MAX_READ_DEPTH)
+        tag = part.get(TYPE) if isinstance(part, dict) else None
+        if isinstance(tag, str) and tag not in said:
+            where = f"{where} ({tag})" if where else tag
+        return where
+
     def _encode(self, encoder: Encoder, value: Any) -> Any:
         try:
             return encoder.node(value, self.max_depth)
         except Refused as refused:
-            raise SerializationError(f"{_place(refused.path)} {refused.reason}") from None
+            where = place(refused.path) or "the value"
+            raise SerializationError(f"{where} {refused.reason}") from refused.origin
         except orjson.JSONEncodeError:
             raise
         except Exception as error:
-            raise SerializationError(f"a value can't be stored: {error!r}") from error
+            raise SerializationError(f"the value can't be stored: {shown(error)}") from error
 
 
 def _check_allowed(allowed_types: Iterable[type]) -> tuple[type, ...]:
@@ -193,17 +211,3 @@ def _check_upgrades(
             message = f"upgrades has {upgrade!r} for {name!r}: pass a class or a function"
             raise ValueError(message)  # noqa: TRY004  # as above
     return upgrades
-
-
-def _shown(error: Exception) -> str:
-    """Print an error, unless that would ask an object of the stored data how it looks."""
-    plain = all(type(arg) in (str, int) for arg in error.args)
-    return repr(error) if plain else type(error).__name__
-
-
-def _place(path: list[str]) -> str:
-    """Print a path that was gathered from the inside out, without the middle of a long one."""
-    steps = [step for step in reversed(path) if step]
-    if len(steps) > _MAX_STEPS:
-        steps[_MAX_STEPS // 2 : -_MAX_STEPS // 2] = ["…"]
-    return "".join(steps) or "the value"

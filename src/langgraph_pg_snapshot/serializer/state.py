@@ -11,7 +11,7 @@ from typing import Any, Final
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import attribute_of, check_type, derives
-from .codec import Refused, Tree, too_deep
+from .codec import Refused, Tree, located, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
 
@@ -132,9 +132,8 @@ class Fields:
                     continue
                 try:
                     tree[name] = enc.node(value, depth)
-                except Refused as refused:
-                    refused.path.append(f".{name}")
-                    raise
+                except Exception as error:  # noqa: BLE001  # raised again, with its place
+                    raise located(error, f".{name}") from None
             elif name not in self.caches:
                 others[name] = value
         if others:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import check_type, name_of
-from .codec import ENCODERS, Codec, Refused, Tree
+from .codec import ENCODERS, Codec, Refused, Tree, located
 from .decoder import Decoder
 from .encoder import Encoder
 from .state import ATTRIBUTES, Fields, builtin_base, check_rebuildable, slots_of
@@ -33,17 +33,14 @@ class _Subclass:
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         depth -= 1
-        plain = self._plain(value)
         tree: Tree = {"$type": self.tag}
         try:
-            tree[_VALUE] = ENCODERS[self.base](enc, plain, depth)
+            tree[_VALUE] = ENCODERS[self.base](enc, self._plain(value), depth)
             attributes = getattr(value, "__dict__", None)
             if attributes:
                 tree[ATTRIBUTES] = ENCODERS[dict](enc, attributes, depth)
-        except Refused as refused:
-            if _VALUE in tree:
-                refused.path.append(".__dict__")
-            raise
+        except Exception as error:  # noqa: BLE001  # raised again, with its place
+            raise located(error, ".__dict__" if _VALUE in tree else "", self.tag) from None
         return tree
 
     def _plain(self, value: Any) -> Any:

@@ -11,7 +11,7 @@ import orjson
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import check_type
-from .codec import Refused, Tree, add_codec, add_record
+from .codec import Refused, Tree, add_codec, add_record, located
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
 
@@ -28,9 +28,8 @@ def encode_items(enc: Encoder, values: Any, depth: int) -> list[Any]:
     try:
         for value in values:
             out.append(enc.node(value, depth))  # noqa: PERF401  # len(out) tells where it stopped
-    except Refused as refused:
-        refused.path.append(f"[{len(out)}]")
-        raise
+    except Exception as error:  # noqa: BLE001  # raised again, with its place
+        raise located(error, f"[{len(out)}]") from None
     return out
 
 

@@ -242,7 +242,11 @@ class Items:
         try:
             if stored.kind == "$item":
                 return self._build(stored.runs[0][0])
-            values = [self._build(number) for number in numbers_of(stored.runs)]
+            trees = [self.trees[number] for number in numbers_of(stored.runs)]
+            if Blob in map(type, trees):
+                values = [self._build(number) for number in numbers_of(stored.runs)]
+            else:
+                values = self.codec.load_json(trees)
         except KeyError as error:
             raise DamagedThreadError(f"item {error} of its log is missing") from None
         return values if stored.kind == "$list" else dict(values)

@@ -18,6 +18,7 @@ from langgraph.checkpoint.serde.types import TASKS
 
 from langgraph_pg_snapshot._plans.codec import Blob, load_header, load_metadata
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
+from langgraph_pg_snapshot._plans.pause import collector_paused
 from langgraph_pg_snapshot._plans.put import digests_by_item
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
@@ -111,7 +112,8 @@ def fetch_items(store: Store, key: NamespaceKey, items: Items, runs: Sequence[Ru
 def take_items(items: Items, columns: Sequence[Any], runs: Sequence[Run]) -> None:
     """Take in items as the ``item_columns`` of a statement bring them."""
     json_text, digests, blob_ids, blob_types, blobs = columns
-    trees = orjson.loads(json_text) if json_text else []
+    with collector_paused:
+        trees = orjson.loads(json_text) if json_text else []
     by_blob = dict(zip(blob_ids or (), map(Blob, blob_types or (), blobs or ()), strict=True))
     numbers = list(numbers_of(runs))
     if len(numbers) != len(trees) + len(by_blob):
@@ -137,9 +139,10 @@ def to_tuple(
         header.update(sealed["header"])
         metadata.update(sealed["metadata"])
     values = {}
-    for channel, value in stored.items():
-        with about(f"channel {channel!r}"):
-            values[channel] = items.value(value)
+    with collector_paused:
+        for channel, value in stored.items():
+            with about(f"channel {channel!r}"):
+                values[channel] = items.value(value)
     if sends := load_writes(store, row.sends, row.send_blobs):
         _adopt_sends(header, values, sends)
     return CheckpointTuple(

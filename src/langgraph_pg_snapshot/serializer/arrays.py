@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type, derives
+from .classes import check_type
 from .codec import DECODERS, Codec, Refused, Tree
 from .decoder import Decoder
 from .encoder import Encoder
+from .names import derives
 from .types_std import from_base64, to_base64
 
 _PLAIN: Final[dict[str, Any]] = {

@@ -1,8 +1,4 @@
-"""Names of classes, and which named class may be built from stored data.
-
-Nothing here imports a module or runs code of a class: modules and classes are looked at through
-their dictionaries, past any ``__getattr__`` that might do so.
-"""
+"""Which class that stored data names may be built, and what is done about the others."""
 
 from __future__ import annotations
 
@@ -18,6 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph_pg_snapshot.errors import DeserializationError, SnapshotError, TypeNotAllowedError
 
 from .codec import Refused, Tree, codec_for, is_known, shown
+from .names import (
+    at,
+    class_dict,
+    derives,
+    find,
+    local_classes,
+    module_dict,
+    module_of,
+    name_of,
+    qualname_of,
+    short_name_of,
+    untokened,
+)
 
 if TYPE_CHECKING:
     from .decoder import Decoder
@@ -25,18 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OnUnknownType = Literal["raise", "fields"]
-
-_module_dict: Callable[[object], Mapping[str, Any]] = vars(ModuleType)["__dict__"].__get__
-_class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
-
-_mro: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
-_module: Callable[[type], str] = vars(type)["__module__"].__get__
-_name: Callable[[type], str] = vars(type)["__name__"].__get__
-_qualname: Callable[[type], str] = vars(type)["__qualname__"].__get__
-
-# Classes that can't be found by their name, as those made in a function: the process that
-# stored their values finds them here for as long as they live.
-_local_classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 
 # What strict mode allows besides the types that have a short tag: LangGraph's, LangChain's and
 # pydantic's own types, and the exceptions, enums and namedtuples of the standard library.
@@ -54,55 +51,6 @@ _SAFE_MODULES = frozenset(
 )
 _SAFE_PREFIX = "langchain_core.messages."
 _ARGUMENT = re.compile(r"[^][, |]+")
-
-
-def derives(cls: type, base: type) -> bool:
-    """Whether ``cls`` is or derives from ``base``, asking neither of them, as issubclass() does."""
-    return base in _mro(cls)
-
-
-def attribute_of(cls: type, name: str) -> Any:
-    """Look an attribute up in a class and its bases, past any metaclass; None if there is none."""
-    for base in _mro(cls):
-        namespace = _class_dict(base)
-        if name in namespace:
-            return namespace[name]
-    return None
-
-
-def name_of(cls: type) -> str:
-    """Name a class as ``module:Qualified.Name``, so that this process finds it again."""
-    name = f"{cls.__module__}:{cls.__qualname__}"
-    if find(name) is not cls:
-        _local_classes[name] = cls
-    return name
-
-
-def find(name: str) -> type | None:
-    """Find a class that this process has already, without importing or running anything."""
-    module_name, _, path = name.partition(":")
-    path, bracket, _ = path.partition("[")
-    module = sys.modules.get(module_name)
-    found: Any = None
-    if isinstance(module, ModuleType):
-        namespace = _module_dict(module)
-        for part in path.split("."):
-            found = namespace.get(part)
-            # Not isinstance(): that asks the object, and a proxy would answer with code.
-            if not derives(type(found), type):
-                found = None
-                break
-            namespace = _class_dict(found)
-    if found is not None and bracket:
-        found = _parametrized(found, name)
-    return found if found is not None else _local_classes.get(name)
-
-
-def _parametrized(origin: type, name: str) -> type | None:
-    """Find ``Box[int]`` among the subclasses of ``Box``, where pydantic puts it."""
-    children: list[type] = type.__subclasses__(origin)
-    matches = [cls for cls in children if f"{cls.__module__}:{cls.__qualname__}" == name]
-    return matches[0] if len(matches) == 1 else None
 
 
 class Classes:
@@ -126,7 +74,9 @@ class Classes:
         on_unknown: OnUnknownType,
     ) -> None:
         self.strict = strict
-        self.allowed = {f"{cls.__module__}:{cls.__qualname__}": cls for cls in allowed}
+        self.allowed: dict[str, list[type]] = {}
+        for cls in allowed:
+            self.allowed.setdefault(name_of(cls), []).append(cls)
         self.allowed_names = frozenset(tuple(name) for name in allowed_names)
         self.upgrades = dict(upgrades)
         self.on_unknown = on_unknown
@@ -137,7 +87,7 @@ class Classes:
         """Make a copy that allows more names."""
         return Classes(
             strict=self.strict,
-            allowed=self.allowed.values(),
+            allowed=[cls for classes in self.allowed.values() for cls in classes],
             allowed_names=self.allowed_names.union(tuple(name) for name in names),
             upgrades=self.upgrades,
             on_unknown=self.on_unknown,
@@ -151,16 +101,12 @@ class Classes:
         """
         if self.upgrades and "[" in name and name not in self.upgrades:
             name = self._upgraded_generic(name)
-        cls = self._upgrade_to_class(name) or self.allowed.get(name)
+        cls = self._upgrade_to_class(name) or self._allowed_class(name)
         listed = cls is not None
         if cls is None:
             cls = find(name)
         if cls is None:
-            raise TypeNotAllowedError(
-                f"{name!r} is not in this process: import its module before loading, pass the "
-                f"class as allowed_types=[…], or say what took its place with "
-                f"upgrades={{{name!r}: NewClass}}"
-            )
+            raise TypeNotAllowedError(_missing(untokened(name)))
         if self.strict and not listed and not self._is_listed(cls):
             raise TypeNotAllowedError(
                 f"{name!r} is not on the allow-list of strict mode: add "
@@ -173,7 +119,7 @@ class Classes:
         return cls
 
     def _upgrade_to_class(self, name: str) -> type | None:
-        upgrade = self.upgrades.get(name)
+        upgrade = self.upgrades.get(untokened(name))
         if upgrade is None or isinstance(upgrade, type):
             return upgrade
         raise TypeNotAllowedError(
@@ -181,14 +127,26 @@ class Classes:
             f"values: pass the class that took its place"
         )
 
+    def _allowed_class(self, name: str) -> type | None:
+        classes = self.allowed.get(untokened(name), [])
+        if len(classes) < 2:  # noqa: PLR2004  # there is nothing to choose
+            return classes[0] if classes else None
+        saved = find(name)
+        if not any(saved is cls for cls in classes):
+            raise TypeNotAllowedError(
+                f"{untokened(name)!r} is the name of several classes in allowed_types=: give each "
+                f"a name of its own, or pass one of them"
+            )
+        return saved
+
     def _upgraded_generic(self, name: str) -> str:
         """Name a generic class, of which a part may have been renamed, as it is called now."""
         origin, _, arguments = name.partition("[")
         if (renamed := self._upgrade_to_class(origin)) is not None:
-            origin = f"{_module(renamed)}:{_qualname(renamed)}"
+            origin = f"{module_of(renamed)}:{qualname_of(renamed)}"
         # Pydantic writes the arguments without their modules.
         names = {
-            old.partition(":")[2]: _qualname(new)
+            old.partition(":")[2]: qualname_of(new)
             for old, new in self.upgrades.items()
             if isinstance(new, type)
         }
@@ -196,15 +154,15 @@ class Classes:
         return f"{origin}[{arguments}"
 
     def _is_listed(self, cls: type) -> bool:
-        module = _module(cls)
+        module = module_of(cls)
         return (
             is_known(cls)
             or module in _SAFE_MODULES
             or module.startswith(_SAFE_PREFIX)
             or _is_standard(cls)
             or _is_of_numpy_or_pandas(cls)
-            or (module, _qualname(cls)) in self.allowed_names
-            or ((module, _name(cls)) in self.allowed_names and self._is_meant(cls))
+            or (module, qualname_of(cls)) in self.allowed_names
+            or ((module, short_name_of(cls)) in self.allowed_names and self._is_meant(cls))
         )
 
     def _is_meant(self, cls: type) -> bool:
@@ -214,15 +172,15 @@ class Classes:
         module if it has one, else a nested one if there are not several.
         """
         if self._meant.get(id(cls)) is not cls:
-            name = _name(cls).partition("[")[0]
-            if _namesakes(_module(cls), name) - {_qualname(cls).partition("[")[0]}:
+            name = short_name_of(cls).partition("[")[0]
+            if _namesakes(module_of(cls), name) - {qualname_of(cls).partition("[")[0]}:
                 return False
             self._meant[id(cls)] = cls
         return True
 
     def decode(self, dec: Decoder, name: str, tree: Tree, depth: int) -> Any:
         """Read a tagged object whose tag is not one of ours."""
-        upgrade = self.upgrades.get(name)
+        upgrade = self.upgrades.get(untokened(name))
         if upgrade is not None and not isinstance(upgrade, type):
             fields = dec.members(tree, depth)
             try:
@@ -257,21 +215,31 @@ class Classes:
         return dec.members(tree, depth)
 
 
+def _missing(name: str) -> str:
+    place, bracket, _ = name.partition("[")
+    way = "import its module before loading"
+    if bracket and at(place) is not None:
+        way = f"write {name.partition(':')[2]} before loading, as only that makes this class"
+    return (
+        f"{name!r} is not in this process: {way}, pass the class as allowed_types=[…], or say "
+        f"what took its place with upgrades={{{name!r}: NewClass}}"
+    )
+
+
 def _is_standard(cls: type) -> bool:
     """Whether it is an exception, an enum or a namedtuple of the standard library."""
-    name = f"{_module(cls)}:{_qualname(cls)}"
+    name = f"{module_of(cls)}:{qualname_of(cls)}"
     return (
-        _module(cls).partition(".")[0] in sys.stdlib_module_names
+        module_of(cls).partition(".")[0] in sys.stdlib_module_names
         and any(derives(cls, base) for base in (BaseException, enum.Enum, tuple))
         # Classes that a function makes may claim the module of that function.
-        and find(name) is cls
-        and name not in _local_classes
+        and at(name) is cls
     )
 
 
 def _is_of_numpy_or_pandas(cls: type) -> bool:
     """Whether it is a class of theirs whose values have a short tag."""
-    if _module(cls).partition(".")[0] not in ("numpy", "pandas"):
+    if module_of(cls).partition(".")[0] not in ("numpy", "pandas"):
         return False
     try:
         return getattr(codec_for(cls), "has_short_tag", False)
@@ -282,19 +250,19 @@ def _is_of_numpy_or_pandas(cls: type) -> bool:
 def _namesakes(module_name: str, name: str) -> set[str]:
     """The qualified names of all classes of a module that have this name, nested ones too."""
     module = sys.modules.get(module_name)
-    todo = [_module_dict(module)] if isinstance(module, ModuleType) else []
+    todo = [module_dict(module)] if isinstance(module, ModuleType) else []
     seen: list[type] = []
     while todo:
         for found in list(todo.pop().values()):
             if (
                 derives(type(found), type)
-                and _module(found) == module_name
+                and module_of(found) == module_name
                 and not any(found is other for other in seen)
             ):
                 seen.append(found)
-                todo.append(_class_dict(found))
-    seen += [cls for cls in list(_local_classes.values()) if _module(cls) == module_name]
-    return {_qualname(cls) for cls in seen if _name(cls) == name}
+                todo.append(class_dict(found))
+    seen += [cls for cls in local_classes() if module_of(cls) == module_name]
+    return {qualname_of(cls) for cls in seen if short_name_of(cls) == name}
 
 
 def check_type(value: object, expected: type) -> Any:

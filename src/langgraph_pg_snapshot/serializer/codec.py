@@ -76,8 +76,19 @@ class _Encoders(dict[type, EncodeFunction]):
 
     def __missing__(self, cls: type) -> EncodeFunction:
         encode = codec_for(cls).encode
-        self[cls] = encode
-        return encode
+        holds = _guards.get(cls)
+        self[cls] = encode if holds is None else _guarded(cls, encode, holds)
+        return self[cls]
+
+
+def _guarded(cls: type, encode: EncodeFunction, holds: Callable[[], bool]) -> EncodeFunction:
+    def encode_if_it_holds(enc: Encoder, value: Any, depth: int) -> Any:
+        if holds():
+            return encode(enc, value, depth)
+        _forget(cls)
+        return ENCODERS[cls](enc, value, depth)
+
+    return encode_if_it_holds
 
 
 # Classes made inside functions come and go: beyond this many, those learned are forgotten.
@@ -87,6 +98,8 @@ ENCODERS = _Encoders()
 DECODERS: dict[str, DecodeFunction] = {}
 _known: dict[type, Codec] = {}
 _learned: dict[type, Codec] = {}
+_guards: dict[type, Callable[[], bool]] = {}
+_registered: dict[str, type] = {}
 _finders: list[Callable[[type], Codec | None]] = []
 
 
@@ -114,10 +127,19 @@ def codec_for(cls: type) -> Codec:
         codec = _find_codec(cls)
         if len(_learned) >= _MAX_LEARNED:
             for stale in list(_learned):
-                ENCODERS.pop(stale, None)
-            _learned.clear()
+                _forget(stale)
         _learned[cls] = codec
     return codec
+
+
+def guard(cls: type, holds: Callable[[], bool]) -> None:
+    """Learn a class anew when ``holds()`` says that what was learned of it is so no more."""
+    _guards[cls] = holds
+
+
+def _forget(cls: type) -> None:
+    for table in (ENCODERS, _learned, _guards):
+        table.pop(cls, None)
 
 
 def is_known(cls: type) -> bool:
@@ -210,10 +232,17 @@ class _Registered:
 def register(cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
     """Say how the values of a class are stored, in every serializer of the process.
 
+    It takes the place of what was said of a class of the same module and qualified name.
+
     Args:
         cls: exactly this class, not those that derive from it.
         encode: makes something of a value that can be stored: a dict of its parts, say.
         decode: makes the value again. It runs on stored data, in strict mode too.
     """
     tag = f"{cls.__module__}:{cls.__qualname__}"
+    before = _registered.get(tag)
+    if before is not None:  # defined again: what it made would load as the new class
+        _known.pop(before)
+        _forget(before)
+    _registered[tag] = cls
     add_codec(cls, _Registered(tag, encode, decode), tag)

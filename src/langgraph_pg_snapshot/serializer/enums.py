@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, check_type, derives, name_of
+from .classes import check_type
 from .codec import Codec, Refused, Tree, add_codec, codec_for
 from .decoder import Decoder
 from .encoder import Encoder
+from .names import attribute_of, derives, tag_of
 from .state import MISSING, Fields, check_rebuildable, default_value
 
 
@@ -22,7 +23,7 @@ class _NamedTuple:
         defaults = attribute_of(cls, "_field_defaults") or {}
         self.fields = Fields(
             cls,
-            name_of(cls),
+            tag_of(cls),
             {name: partial(default_value, defaults.get(name, MISSING), None) for name in names},
         )
 
@@ -53,7 +54,7 @@ class _Enum:
 
     def __init__(self, cls: type[enum.Enum]) -> None:
         self.cls = cls
-        self.tag = name_of(cls)
+        self.tag = tag_of(cls)
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         stored, name = value._value_, value._name_
@@ -111,7 +112,7 @@ class _Class:
         name = value.__name__
         if _BUILTINS.get(name) is not value:
             codec_for(value)  # which refuses a class that is not data
-            name = name_of(value)
+            name = tag_of(value)
         return {"$type": "type", "value": name}
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:

@@ -14,10 +14,11 @@ import orjson
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, check_type, derives, name_of
+from .classes import check_type
 from .codec import Codec, Refused, Tree, too_deep
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder
+from .names import attribute_of, derives, name_of, tag_of
 from .state import ATTRIBUTES, Fields, builtin_base
 from .text import ORDER, order_of
 
@@ -46,17 +47,14 @@ _set_args = vars(BaseException)["args"].__set__
 
 class _Exception:
     def __init__(self, cls: type[BaseException]) -> None:
-        if attribute_of(cls, "__del__") is not None:
-            raise Refused("has a finalizer (__del__), which would run on a copy too")
         self.lost: list[str] = []
-        if not _can_be_made(cls):
-            # An exception of compiled code, as pydantic's, that only that code can make: what
-            # it derives from takes its place.
+        if not _can_be_found(cls):
+            # What it derives from takes its place.
             self.lost.append(f"type {name_of(cls)}")
-            cls = next(base for base in cls.__mro__[1:] if _can_be_made(base))
+            cls = next(base for base in cls.__mro__[1:] if _can_be_found(base))
         self.cls = cls
         self.base: Any = builtin_base(cls)
-        self.tag = name_of(cls)
+        self.tag = tag_of(cls)
         self.fields = Fields(cls, self.tag, {})
         # By the C class's own descriptors: a class that derives from it may have a property there.
         self.hidden = {
@@ -171,7 +169,14 @@ def _is_plain(item: object) -> bool:
     return type(item) in _PLAIN
 
 
-def _can_be_made(cls: type) -> bool:
+def _can_be_found(cls: type) -> bool:
+    """Whether loading can make one: not of compiled code's own, as pydantic's, for example."""
+    if attribute_of(cls, "__del__") is not None:  # it would run on a copy too
+        return False
+    try:
+        tag_of(cls)
+    except Refused:
+        return False
     try:
         make: Any = builtin_base(cls).__new__
         make(cls)

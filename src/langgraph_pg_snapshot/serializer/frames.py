@@ -11,10 +11,11 @@ from typing import Any, Final
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .arrays import library
-from .classes import check_type, derives
+from .classes import check_type
 from .codec import DECODERS, Codec, Refused, Tree
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder
+from .names import derives
 from .types_std import zone_info
 
 # Dtypes of pandas' own whose elements are plain Python values.

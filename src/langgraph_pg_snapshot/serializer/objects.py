@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, name_of
 from .codec import Codec, Tree, add_codec
 from .decoder import Decoder
 from .encoder import Encoder
+from .names import attribute_of, tag_of
 from .state import (
     MISSING,
     Fields,
@@ -34,12 +36,16 @@ class ObjectCodec:
         defaults: Mapping[str, Callable[[], Any]],
         *,
         short: bool = False,
+        reset: frozenset[str] = frozenset(),
     ) -> None:
         check_rebuildable(cls)
         self.cls = cls
         self.slots = slots_of(cls)
         self.has_dict = cls.__dictoffset__ != 0
         self.fields = Fields(cls, tag, defaults, short=short)
+        # Attributes that only remember what was worked out, and are None until then.
+        self.reset = reset
+        self.fields.caches |= reset
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         """Write the state of an instance."""
@@ -55,6 +61,7 @@ class ObjectCodec:
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         """Put the stored state into an instance that no constructor has seen."""
         state = self.fields.decode(dec, tree, depth)
+        state.update(dict.fromkeys(self.reset))
         made: Any = _new(self.cls)
         slots = self.slots
         if slots:
@@ -80,7 +87,7 @@ def find_dataclass(cls: type) -> Codec | None:
     """Find the codec of a dataclass."""
     if attribute_of(cls, "__dataclass_fields__") is None:
         return None
-    return _dataclass_codec(cls, name_of(cls))
+    return _dataclass_codec(cls, tag_of(cls))
 
 
 def _dataclass_codec(cls: Any, tag: str, *, short: bool = False) -> ObjectCodec:
@@ -105,17 +112,38 @@ def find_attrs(cls: type) -> Codec | None:
     attributes = attribute_of(cls, "__attrs_attrs__")
     if attributes is None:
         return None
-    return ObjectCodec(
-        cls,
-        name_of(cls),
-        {
-            attribute.name: partial(
-                default_value,
-                attribute.default,
-                getattr(attribute.default, "factory", None),
-            )
-            for attribute in attributes
-        },
+    factory = sys.modules["attr"].Factory
+    defaults = {
+        attribute.name: partial(
+            default_value,
+            attribute.default,
+            attribute.default.factory if type(attribute.default) is factory else None,
+        )
+        for attribute in attributes
+    }
+    codec = ObjectCodec(cls, tag_of(cls), defaults, reset=_remembered_hash(cls))
+    codec.fields.caches |= _slots_of_properties(cls)
+    return codec
+
+
+def _remembered_hash(cls: type) -> frozenset[str]:
+    """Find where ``cache_hash=True`` keeps a hash: it holds in the process that made it only."""
+    name = "_attrs_cached_hash"
+    hashes = [vars(base).get("__hash__") for base in cls.__mro__]
+    used = any(
+        name in method.__code__.co_names for method in hashes if type(method) is FunctionType
+    )
+    return frozenset({name} if used else ())
+
+
+def _slots_of_properties(cls: type) -> frozenset[str]:
+    """Find the slots that attrs gives to cached properties: no others of its are not fields."""
+    return frozenset(
+        name
+        for base in cls.__mro__
+        if "__attrs_attrs__" in vars(base)
+        for name in slots_of(base, base.__mro__[1])
+        if name not in {attribute.name for attribute in vars(base)["__attrs_attrs__"]}
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from .classes import check_names, check_type, derives, name_of
+from .classes import check_names, check_type
 from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree, located
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
+from .names import derives, tag_of
 from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
 
 _FIELDS_SET: Final = "$fields_set"
@@ -210,4 +211,4 @@ def _listed(known: tuple[str, ...], names: frozenset[str]) -> list[str]:
 
 def find_model(cls: type) -> Codec | None:
     """Find the codec of a pydantic model."""
-    return ModelCodec(cls, name_of(cls)) if derives(cls, BaseModel) else None
+    return ModelCodec(cls, tag_of(cls)) if derives(cls, BaseModel) else None

@@ -11,10 +11,11 @@ import pydantic
 import pydantic_core
 from pydantic import networks
 
-from .classes import check_names, check_type, derives, name_of
+from .classes import check_names, check_type
 from .codec import Codec, Tree, add_record
 from .decoder import Decoder
 from .encoder import Encoder
+from .names import derives, tag_of
 from .objects import ObjectCodec
 from .state import MISSING, default_value
 
@@ -65,7 +66,7 @@ class _UrlKind:
     """``AnyUrl`` and its kin: a class around a parsed URL, which knows what to allow."""
 
     def __init__(self, cls: type, parse: Callable[[str], Any]) -> None:
-        self.tag = name_of(cls)
+        self.tag = tag_of(cls)
         self.build = _holder(cls, "_url", parse)
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
@@ -95,7 +96,7 @@ class _FirstVersionModel(ObjectCodec):
             )
             for name, field in cls.__fields__.items()
         }
-        super().__init__(cls, name_of(cls), defaults)
+        super().__init__(cls, tag_of(cls), defaults)
         self.fields_set = self.slots.pop("__fields_set__")
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import attribute_of, check_type, derives
+from .classes import check_type
 from .codec import Refused, Tree, located, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
+from .names import attribute_of, derives
 
 logger = logging.getLogger(__name__)
 

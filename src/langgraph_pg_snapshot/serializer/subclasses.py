@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type, name_of
+from .classes import check_type
 from .codec import ENCODERS, Codec, Refused, Tree, located
 from .decoder import Decoder
 from .encoder import Encoder
+from .names import tag_of
 from .state import ATTRIBUTES, Fields, builtin_base, check_rebuildable, slots_of
 
 _BASES: Final[frozenset[type]] = frozenset(
@@ -28,7 +29,7 @@ class _Subclass:
             raise Refused(f"is a {base.__name__} with __slots__ of its own")
         self.cls = cls
         self.base: Any = base
-        self.tag = name_of(cls)
+        self.tag = tag_of(cls)
         self.fields = Fields(cls, self.tag, {})
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:

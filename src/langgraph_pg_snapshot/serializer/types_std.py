@@ -20,8 +20,9 @@ from zoneinfo import ZoneInfo
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
-from .classes import check_type, derives
+from .classes import check_type
 from .codec import Refused, add_record
+from .names import derives
 
 _PATTERN_FLAGS: Final = int(
     re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE

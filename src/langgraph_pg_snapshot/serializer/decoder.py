@@ -35,34 +35,33 @@ class Decoder:
         if cls is dict:
             tag = tree.get(TYPE)
             if tag is None:
-                return self._object(tree, depth)
-            decode = DECODERS.get(check_type(tag, str))
+                return self._object(tree, depth - 1)
+            decode = DECODERS.get(tag if type(tag) is str else check_type(tag, str))
             if decode is not None:
                 return decode(self, tree, depth)
             return self.classes.decode(self, tag, tree, depth)
-        if cls is list:
-            return self._list(tree, depth)
-        raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
-
-    def _list(self, tree: list[Any], depth: int) -> list[Any]:
-        node = self.node
+        if cls is not list:
+            raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
         depth -= 1
+        node = self.node
         out = []
         for item in tree:
             out.append(item if type(item) in SCALARS else node(item, depth))  # noqa: PERF401  # a comprehension is one more frame a level
         return out
 
     def _object(self, tree: Tree, depth: int) -> Tree:
-        order = tree.get(ORDER)
         node = self.node
-        depth -= 1
-        out: Tree = {}
+        order = tree.get(ORDER)
         if order is None:
+            out = tree.copy()
             for key, item in tree.items():
-                out[key] = item if type(item) in SCALARS else node(item, depth)
-            out.pop(ORDER, None)
+                if type(item) not in SCALARS:
+                    out[key] = node(item, depth)
+            if ORDER in out:
+                del out[ORDER]
             return out
         # No part is read twice, whatever the order says: depth would make that 2**depth times.
+        out = {}
         for key in check_type(order, list):
             item = tree.get(key, tree)
             if item is not tree and key not in out:

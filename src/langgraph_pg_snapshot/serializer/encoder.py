@@ -82,16 +82,18 @@ def encode_list(enc: Encoder, value: list[Any], depth: int) -> list[Any]:
         too_deep()
     depth -= 1
     plain, text = enc.plain, enc.text
-    out: list[Any] = []
+    out = value.copy()  # looked at and written, so whatever other threads do to it meanwhile
+    index = 0
     try:
-        for item in value:
+        for index, item in enumerate(out):
             cls = type(item)
-            if (cls is text and "\0" not in item) or cls in plain:
-                out.append(item)
-            else:
-                out.append(ENCODERS[cls](enc, item, depth))
+            if cls is text:
+                if "\0" in item:
+                    out[index] = encode_str(enc, item, depth)
+            elif cls not in plain and not (cls is float and _MIN_FLOAT <= item < _MAX_FLOAT):
+                out[index] = ENCODERS[cls](enc, item, depth)
     except Exception as error:  # noqa: BLE001  # raised again, with its place
-        raise located(error, f"[{len(out)}]") from None
+        raise located(error, f"[{index}]") from None
     return out
 
 
@@ -99,22 +101,24 @@ def encode_dict(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
     """Write a dict: as an object where its keys allow, as a list of pairs where not."""
     if depth < 1:
         too_deep()
-    keys = tuple(value)
-    order = known_orders.get(keys)
-    if order is None:
+    out = value.copy()  # as in a list
+    keys = tuple(out)
+    try:
+        order = known_orders[keys]
+    except KeyError:
         order = order_of(keys)
     if order is None or (enc.careful and not _STR_ONLY.issuperset(map(type, keys))):
-        return encode_pairs(enc, value, depth)
+        return encode_pairs(enc, out, depth)
     depth -= 1
     plain, text = enc.plain, enc.text
-    out: Tree = {}
     key = ""
     try:
-        for key, item in value.items():
+        for key, item in out.items():
             cls = type(item)
-            if (cls is text and "\0" not in item) or cls in plain:
-                out[key] = item
-            else:
+            if cls is text:
+                if "\0" in item:
+                    out[key] = encode_str(enc, item, depth)
+            elif cls not in plain and not (cls is float and _MIN_FLOAT <= item < _MAX_FLOAT):
                 out[key] = ENCODERS[cls](enc, item, depth)
     except Exception as error:  # noqa: BLE001  # raised again, with its place
         raise located(error, f"[{key!r}]") from None

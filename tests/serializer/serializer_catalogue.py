@@ -34,6 +34,25 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, Secre
 T = TypeVar("T")
 
 
+@dataclass
+class Wrapped(Generic[T]):
+    a: T
+
+
+class Row(list, Generic[T]):
+    @cached_property
+    def size(self) -> int:
+        return len(self)
+
+
+class Key(SecretStr):
+    pass
+
+
+class RawKey(SecretBytes):
+    pass
+
+
 class Color(enum.Enum):
     RED = "red"
     PAIR = (1, 2)
@@ -195,6 +214,10 @@ class DataError(Exception):
     detail: dict[str, Any]
 
 
+class SlottedError(Exception):
+    __slots__ = ("code", "unset")
+
+
 class Tags(list):
     pass
 
@@ -219,6 +242,13 @@ def _with_cache():
     value = Plain(2)
     assert value.worked_out == 4
     vars(value).pop("worked_out")
+    return value
+
+
+def _remembering():
+    value = Row[int]([1, 2])
+    assert value.size == 2
+    vars(value).pop("size")
     return value
 
 
@@ -247,6 +277,37 @@ def _named(cls, **attributes):
     for name, item in attributes.items():
         setattr(value, name, item)
     return value
+
+
+def _changed(error, **attributes):
+    for name, item in attributes.items():
+        setattr(error, name, item)
+    return error
+
+
+def _raised(act):
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        return error.with_traceback(None)
+
+
+def _raise(error):
+    raise error
+
+
+def _raise_from(error, cause):
+    try:
+        _raise(cause or KeyError("hidden"))
+    except Exception:  # noqa: BLE001  # whatever it is
+        raise error from cause
+
+
+def _raise_in(error, handled):
+    try:
+        _raise(handled)
+    except KeyError:
+        raise error  # noqa: B904  # that one follows the other is the point
 
 
 def _noted():
@@ -326,6 +387,10 @@ CASES: dict[str, Any] = {
         defaultdict(int),
         defaultdict(None, {1: 2}),
         defaultdict(Counter, a=Counter("b")),
+        defaultdict(deque, a=deque([1])),
+        defaultdict(OrderedDict),
+        defaultdict(defaultdict),
+        defaultdict(Decimal),
     ],
     "Counter": lambda: [Counter("banana"), Counter({"a": -1, 3: 2.5})],
     "sets": lambda: [
@@ -414,11 +479,21 @@ CASES: dict[str, Any] = {
         Box[Address](content=Address(city="c")),
         Box(content=1),
     ],
+    "generic classes": lambda: [
+        Wrapped[int](1),
+        Row[int]([1]),
+    ],
+    "attributes": lambda: [
+        _named({"value": Plain(1)}, __hidden=1, _private=(2,), odd=None),
+        _named(Tags, __hidden=1),
+        _remembering(),
+    ],
     "secrets and URLs": lambda: [
         Secrets(
             key=SecretStr("k\x00"), raw=SecretBytes(b"\xff"), url="http://user@example.org/?q=1#f"
         ),
         pydantic.PostgresDsn("postgres://u:p@h:1,h2:3/d"),
+        [Key("k"), RawKey(b"k"), _named(Key, purpose={"b": 1, "a": 2})],
     ],
     "pydantic dataclass": lambda: Checked(1, [2]),
     "TypedDict": lambda: State(b=1, a="x"),
@@ -441,6 +516,27 @@ CASES: dict[str, Any] = {
         GraphRecursionError("deep"),
         GraphInterrupt([Interrupt(value=1, id="i")]),
         _noted(),
+    ],
+    "exceptions changed since": lambda: [
+        _changed(StopIteration(1), value=(2,)),
+        _changed(SystemExit(1), code={"b": 1, "a": 2}),
+        _changed(OSError(2, "x"), errno=5, strerror="q", filename="f", filename2=b"g"),
+        _changed(BlockingIOError(11, "x"), characters_written=5),
+        _changed(ImportError("x", name="n", path="p"), msg=None),
+        _changed(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "why"), reason="other", start=1),
+        _changed(SyntaxError("m", ("f", 1, 2, "t")), lineno=7, text=None),
+        _changed(SlottedError("x"), code=(1,)),
+        _changed(ValueError("x"), args=("y", (1,))),
+        _changed(AttributeError("x", name="a"), name="b"),
+        _changed(NameError("x", name="a"), name=None),
+    ],
+    "exceptions that follow others": lambda: [
+        _raised(lambda: _raise_from(ValueError("x"), KeyError("k", (1,)))),
+        _raised(lambda: _raise_from(ValueError("x"), None)),
+        _raised(lambda: _raise_in(ValueError("x"), KeyError("k"))),
+        _raised(lambda: _raise_from(OddError(1, hint="x"), _raised(lambda: 1 / 0))),
+        _changed(ValueError("x"), __cause__=KeyError("k"), __suppress_context__=False),
+        _changed(ValueError("x"), __notes__=["look there"]),
     ],
     "messages": lambda: [
         lc.HumanMessage("hi"),
@@ -506,6 +602,9 @@ CASES: dict[str, Any] = {
     ],
     "classes": lambda: [int, str, Address, Plain, Color, ValueError],
 }
+
+if hasattr(pydantic, "Secret"):
+    CASES["Secret"] = lambda: [pydantic.Secret((1, {2})), pydantic.Secret[int](5)]
 
 if sys.version_info >= (3, 11):
 

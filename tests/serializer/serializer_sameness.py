@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import types
 from collections import defaultdict, deque
 from datetime import datetime, time
 from decimal import Decimal
@@ -23,7 +24,9 @@ def assert_same(got, want, path="value"):
     else:
         _state(got, want, path)
     if hasattr(want, "__dict__") and not isinstance(want, type):
-        _mapping(dict(vars(got)), dict(vars(want)), f"{path}.__dict__")
+        kept = {name: item for name, item in vars(want).items() if name != "__orig_class__"}
+        there = {name: item for name, item in vars(got).items() if name != "__orig_class__"}
+        _mapping(there, kept, f"{path}.__dict__")
 
 
 def _library(got, want, path):
@@ -114,6 +117,23 @@ def _model(got, want, path):
 def _exception(got, want, path):
     assert_same(got.args, want.args, f"{path}.args")
     assert str(got) == str(want), f"{path}: message"
+    for base in type(want).__mro__:
+        if base not in (BaseException, object):
+            for name, member in vars(base).items():
+                if type(member) in (types.MemberDescriptorType, types.GetSetDescriptorType):
+                    _field(member, got, want, f"{path}.{name}")
+    for name in ("__cause__", "__context__", "__suppress_context__"):
+        assert_same(getattr(got, name), getattr(want, name), f"{path}.{name}")
+
+
+def _field(member, got, want, path):
+    if member.__name__ in ("__dict__", "__weakref__", "obj"):
+        return
+    try:
+        expected = member.__get__(want)
+    except (AttributeError, TypeError):  # it has none
+        return
+    assert_same(member.__get__(got), expected, path)
 
 
 def _view(got, want, path):

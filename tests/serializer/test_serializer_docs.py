@@ -50,6 +50,11 @@ DAY = datetime(2024, 5, 1)
 T = TypeVar("T")
 
 
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 class Address(pydantic.BaseModel):
     city: str
     street: str | None = None
@@ -86,7 +91,7 @@ def names(monkeypatch):
         monkeypatch.setattr(cls, "__module__", "app")
         setattr(app, cls.__name__, cls)
     monkeypatch.setitem(sys.modules, "app", app)
-    found = dict(vars(app))
+    found = dict(vars(app), caused=caused)
     exec(SETTING, found)
     for library, name in (("numpy", "np"), ("pandas", "pd")):
         if library in sys.modules or _importable(library):

@@ -552,6 +552,9 @@ names = st.sampled_from(
         "$private",
         "$attributes",
         "$absent",
+        "$cause",
+        "$context",
+        "$suppress_context",
     ]
 )
 texts = ["1", "AAAA", "0x1f", "2024-01-01", "Europe/Paris", "list", "<i4", "a", "type"]
@@ -714,6 +717,8 @@ def _members(tree):
     for node in nodes:
         if isinstance(node, dict) and "$type" in node:
             for name in ("$fields_set", "$extra", "$private", "$attributes", "$absent", "$order"):
+                yield node, name
+            for name in ("$cause", "$context", "$suppress_context"):
                 yield node, name
             for name in ("tz", "fold", "maxlen", "factory", "freq", "order", "name", "value"):
                 yield node, name

@@ -49,9 +49,10 @@ PICKY = f"{__name__}:Picky"
 class Hiding:
     a: int = 1
 
-    @property
-    def __dict__(self):
-        raise PickyError("hidden")
+    def __getattribute__(self, name):
+        if name == "__dict__":
+            raise PickyError("hidden")
+        return super().__getattribute__(name)
 
 
 @pytest.mark.parametrize("save", ["dumps", "encode"])

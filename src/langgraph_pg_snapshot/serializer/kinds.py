@@ -10,7 +10,7 @@ from .exceptions import find_exception
 from .frames import find_pandas
 from .objects import find_attrs, find_dataclass
 from .pydantic_models import find_model
-from .pydantic_types import find_first_version, find_url
+from .pydantic_types import find_first_version, find_secret, find_url
 from .subclasses import find_subclass
 
 # A class can be of several kinds: an exception or an enum may be a dataclass too, and a NumPy
@@ -22,6 +22,7 @@ for _finder in (
     find_model,
     find_first_version,
     find_url,
+    find_secret,
     find_numpy,
     find_pandas,
     find_dataclass,

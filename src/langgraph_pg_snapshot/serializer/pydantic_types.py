@@ -62,6 +62,14 @@ _URL_BASES: tuple[tuple[Any, Callable[[str], Any]], ...] = (
 )
 
 
+# Secret is there since pydantic 2.8.
+_SECRETS = tuple(
+    getattr(pydantic, name)
+    for name in ("SecretStr", "SecretBytes", "Secret")
+    if hasattr(pydantic, name)
+)
+
+
 class _UrlKind:
     """``AnyUrl`` and its kin: a class around a parsed URL, which knows what to allow."""
 
@@ -82,6 +90,13 @@ def find_url(cls: type) -> Codec | None:
         if base is not None and derives(cls, base):
             return _UrlKind(cls, parse)
     return None
+
+
+def find_secret(cls: type) -> Codec | None:
+    """Find the codec of a class that derives from pydantic's secrets, or of ``Secret`` itself."""
+    if not any(derives(cls, base) for base in _SECRETS):
+        return None
+    return ObjectCodec(cls, tag_of(cls), {"_secret_value": lambda: MISSING})
 
 
 class _FirstVersionModel(ObjectCodec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from types import FunctionType, MemberDescriptorType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
@@ -32,7 +32,9 @@ ABSENT: Final = "$absent"
 
 _COPIED_DEFAULTS = (list, dict, set)
 _SHARED_DEFAULTS = (type(None), bool, int, float, str, bytes, tuple, frozenset)
-_SAFE_FACTORIES: frozenset[Any] = frozenset({list, dict, set, tuple, frozenset, str, int, float})
+_SAFE_FACTORIES: tuple[Any, ...] = (list, dict, set, tuple, frozenset, str, int, float)
+# What Box[int](…) leaves on an instance of a generic class: a hint for type checkers.
+_HINTS = frozenset({"__orig_class__"})
 
 
 def builtin_base(cls: type) -> type:
@@ -50,6 +52,9 @@ def check_rebuildable(cls: type, base: type = object) -> None:
         raise Refused(f"is built on {builtin_base(cls).__name__}, whose state can't be seen")
     if attribute_of(cls, "__del__") is not None:
         raise Refused("has a finalizer (__del__), which would run on a copy too")
+    place = attribute_of(cls, "__dict__")
+    if place is not None and type(place) is not GetSetDescriptorType:
+        raise Refused("makes its own __dict__, which loading would have to ask for")
 
 
 def slots_of(cls: type, stop: type = object) -> dict[str, MemberDescriptorType]:
@@ -81,7 +86,7 @@ def default_value(default: Any, factory: Any) -> Any:
     Returns:
         The value, or ``MISSING`` if there is none that can be made so.
     """
-    if factory in _SAFE_FACTORIES:
+    if any(factory is safe for safe in _SAFE_FACTORIES):  # "in" would ask for its __eq__
         return factory()
     if type(default) in _COPIED_DEFAULTS and not default:
         return type(default)()
@@ -114,7 +119,7 @@ class Fields:
         self.left_out = {
             name: value for name, make in defaults.items() if short and not (value := make())
         }
-        self.caches = caches_of(cls)
+        self.caches = caches_of(cls) | _HINTS
         self._dropped: set[str] = set()
 
     def encode(self, enc: Encoder, state: dict[str, Any], depth: int) -> Tree:
@@ -135,9 +140,9 @@ class Fields:
                     tree[name] = enc.node(value, depth)
                 except Exception as error:  # noqa: BLE001  # raised again, with its place
                     raise located(error, f".{name}") from None
-            elif name not in self.caches:
+            else:
                 others[name] = value
-        if others:
+        if others and (others := self.attributes(others)):
             tree[ATTRIBUTES] = encode_dict(enc, others, depth)
         if len(present) != len(defaults):
             tree[ABSENT] = [name for name in defaults if name not in state]
@@ -194,14 +199,39 @@ class Fields:
             self._dropped.add(name)
             logger.warning("The stored %r has a field %r that the class lacks", self.tag, name)
 
+    def attributes(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what attributes only remember, and see that the others can be set again.
+
+        Raises:
+            Refused: one of them can't.
+        """
+        kept = {name: value for name, value in state.items() if name not in self.caches}
+        for name in kept:
+            reason = self.why_not(name)
+            if reason is not None:
+                raise Refused(f"can't be stored: {self.tag} has an attribute {name!r}, {reason}")
+        return kept
+
     def check_attribute(self, name: object) -> None:
-        """Let no stored attribute stand in for a method."""
-        if not derives(type(name), str):  # not isinstance(): that asks the object
-            raise DeserializationError(f"{type(name).__name__} can't name an attribute")
-        plain = str.__str__(name)
-        if plain[:2] == "__":
-            raise DeserializationError(f"{plain!r} is not an attribute that data may set")
-        if any(type(vars(base).get(plain)) is FunctionType for base in self.cls.__mro__):
+        """Let no stored attribute stand in for a method.
+
+        Raises:
+            DeserializationError: this one would.
+        """
+        reason = self.why_not(name)
+        if reason is not None:
+            shown = str.__str__(name) if derives(type(name), str) else type(name).__name__
             raise DeserializationError(
-                f"{plain!r} is a method of {self.tag!r}, data may not set it"
+                f"an attribute {shown!r} is stored for {self.tag!r}, {reason}"
             )
+
+    def why_not(self, name: object) -> str | None:
+        """Say why data may not set an attribute, or None if it may."""
+        if not derives(type(name), str):  # not isinstance(): that asks the object
+            return "which is not a name"
+        plain = str.__str__(name)
+        if plain[:2] == plain[-2:] == "__":
+            return "which only Python may set"
+        if any(type(vars(base).get(plain)) is FunctionType for base in self.cls.__mro__):
+            return "which is the name of a method"
+        return None

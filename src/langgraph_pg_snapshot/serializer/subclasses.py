@@ -37,7 +37,7 @@ class _Subclass:
         tree: Tree = {"$type": self.tag}
         try:
             tree[_VALUE] = ENCODERS[self.base](enc, self._plain(value), depth)
-            attributes = getattr(value, "__dict__", None)
+            attributes = self.fields.attributes(getattr(value, "__dict__", {}))
             if attributes:
                 tree[ATTRIBUTES] = ENCODERS[dict](enc, attributes, depth)
         except Exception as error:  # noqa: BLE001  # raised again, with its place
@@ -70,7 +70,7 @@ class _Subclass:
             state = check_type(dec.node(attributes, depth), dict)
             for name in state:
                 self.fields.check_attribute(name)
-            if not hasattr(self.cls, "__dict__"):
+            if not self.cls.__dictoffset__:
                 raise DeserializationError(f"{self.tag!r} has no place for attributes")
             object.__getattribute__(made, "__dict__").update(state)
         return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import orjson
@@ -18,7 +20,10 @@ from .encoder import Encoder, encode_dict
 # What a defaultdict may call for a missing key, on either side.
 _FACTORIES: dict[str, Callable[[], Any]] = {
     cls.__name__: cls
-    for cls in (bool, bytes, dict, float, frozenset, int, list, set, str, tuple, Counter)
+    for cls in (
+        *(bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple),
+        *(Counter, OrderedDict, defaultdict, deque, Decimal, Fraction),
+    )
 }
 
 

@@ -289,6 +289,12 @@ def _pattern(value: str | bytes, flags: int) -> re.Pattern[Any]:
     return re.compile(value, check_type(flags, int) & _PATTERN_FLAGS)
 
 
+def _namespace_parts(value: types.SimpleNamespace) -> dict[str, Any]:
+    if not all(isinstance(name, str) for name in vars(value)):
+        raise Refused("can't be stored: an attribute of SimpleNamespace has no text as its name")
+    return {"value": vars(value)}
+
+
 add_record(
     re.Pattern,
     "Pattern",
@@ -298,6 +304,6 @@ add_record(
 add_record(
     types.SimpleNamespace,
     "SimpleNamespace",
-    lambda value: {"value": vars(value)},
+    _namespace_parts,
     lambda value: types.SimpleNamespace(**check_type(value, dict)),
 )

@@ -1,0 +1,169 @@
+"""The attributes of an instance: what is stored can be set again, and nothing runs for it."""
+
+from __future__ import annotations
+
+import functools
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from serializer_catalogue import Plain, Row, Tags
+from serializer_sameness import assert_same
+
+from langgraph_pg_snapshot.errors import (
+    DeserializationError,
+    SerializationError,
+    TypeNotAllowedError,
+)
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+
+RAN: list[str] = []
+
+
+class Factory:
+    """A default factory that says when it is looked at."""
+
+    def __call__(self):
+        RAN.append("__call__")
+
+    def __hash__(self):
+        RAN.append("__hash__")
+        return 1
+
+    def __eq__(self, other):
+        RAN.append("__eq__")
+        return False
+
+
+@dataclass
+class Made:
+    a: int = field(default_factory=Factory())
+
+    def method(self):
+        return None
+
+
+@dataclass
+class OwnDict:
+    a: int = 1
+
+    @property
+    def __dict__(self):  # type: ignore[override]  # on purpose
+        RAN.append("__dict__")
+        return {}
+
+
+class OwnDictError(ValueError):
+    @property
+    def __dict__(self):  # type: ignore[override]  # on purpose
+        RAN.append("__dict__")
+        return {}
+
+
+class OwnDictTags(list):
+    @property
+    def __dict__(self):  # type: ignore[override]  # on purpose
+        RAN.append("__dict__")
+        return {}
+
+
+class Remembering(dict):
+    @functools.cached_property
+    def client(self):
+        return print
+
+
+@pytest.fixture
+def serializer():
+    RAN.clear()
+    return SnapshotSerializer()
+
+
+def with_attribute(value: Any, name: Any) -> Any:
+    vars(value)[name] = 1
+    return value
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Made(1), "method"),
+        (lambda: Made(1), "__call__"),
+        (lambda: Made(1), "__slots__"),
+        (lambda: Made(1), 5),
+        (lambda: Tags([1]), "__len__"),
+        (lambda: Tags([1]), None),
+        (types.SimpleNamespace, 5),
+    ],
+)
+def test_attributes_that_loading_would_refuse_are_refused_when_saved(serializer, make, name):
+    serializer.loads(serializer.dumps(make()))
+    with pytest.raises(SerializationError, match=r"^\[0\].* can't be stored: .* attribute"):
+        serializer.dumps([with_attribute(make(), name)])
+
+
+@pytest.mark.parametrize("name", ["method", "__call__"])
+def test_forged_attributes_are_refused(serializer, name):
+    tree = {"$type": f"{__name__}:Made", "a": 1, "$attributes": {name: 1}}
+    with pytest.raises(DeserializationError, match=name):
+        serializer.decode(tree)
+
+
+def test_what_cached_properties_remember_is_not_stored(serializer):
+    value = Remembering(a=1)
+    assert value.client is print
+    assert_same(serializer.loads(serializer.dumps(value)), Remembering(a=1))
+    row = Row[int]([1])
+    assert row.size == 1
+    assert "size" not in vars(serializer.loads(serializer.dumps(row)))
+
+
+def test_cached_properties_of_attrs_are_not_stored(serializer):
+    attrs = pytest.importorskip("attrs")
+
+    @attrs.define
+    class Defined:
+        a: int
+
+        @functools.cached_property
+        def client(self):
+            return print
+
+    value = Defined(1)
+    assert value.client is print
+    assert serializer.encode(value).keys() == {"$type", "a"}
+    assert serializer.loads(serializer.dumps(value)) == value
+
+
+@pytest.mark.parametrize("cls", [OwnDict, OwnDictTags])
+def test_a_class_that_makes_its_own_dict_is_refused(serializer, cls):
+    with pytest.raises(SerializationError, match="makes its own __dict__"):
+        serializer.dumps([cls()])
+    RAN.clear()
+    tree = {"$type": f"{__name__}:{cls.__qualname__}", "value": [], "$attributes": {"b": 1}}
+    with pytest.raises(TypeNotAllowedError, match="makes its own __dict__"):
+        serializer.decode(tree)
+    assert RAN == []
+
+
+def test_an_exception_that_makes_its_own_dict_is_not_asked_for_it(serializer):
+    error = OwnDictError("x")
+    error.noted = 1
+    tree = serializer.encode(error)
+    back = serializer.decode(tree)
+    assert RAN == []
+    assert type(back) is OwnDictError
+    assert back.args == ("x",)
+    assert back.noted == 1
+
+
+def test_default_factories_are_not_asked_anything(serializer):
+    with pytest.raises(DeserializationError, match="no field 'a'"):
+        serializer.decode({"$type": f"{__name__}:Made"})
+    assert RAN == []
+
+
+def test_the_class_of_a_generic_instance_is_not_stored(serializer):
+    assert "$attributes" not in serializer.encode(Row[int]([1]))
+    assert_same(serializer.loads(serializer.dumps(Plain(1))), Plain(1))

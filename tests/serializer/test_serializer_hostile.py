@@ -718,7 +718,7 @@ def _members(tree):
         if isinstance(node, dict) and "$type" in node:
             for name in ("$fields_set", "$extra", "$private", "$attributes", "$absent", "$order"):
                 yield node, name
-            for name in ("$cause", "$context", "$suppress_context"):
+            for name in ("$cause", "$context", "$suppress_context") if "args" in node else ():
                 yield node, name
             for name in ("tz", "fold", "maxlen", "factory", "freq", "order", "name", "value"):
                 yield node, name

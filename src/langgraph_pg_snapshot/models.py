@@ -41,8 +41,9 @@ class UnloadableValue(NamedTuple):
     Attributes:
         checkpoint_ns: The namespace of its checkpoint.
         checkpoint_id: Its checkpoint.
-        kind: "value" of a channel, or a pending "write" to one.
-        channel: The channel.
+        kind: "value" of a channel, a pending "write" to one, "metadata", or the "header": what a
+            checkpoint says of itself.
+        channel: The channel; of metadata the key; "" of what can't be told apart.
         reason: What loading it says.
     """
 

@@ -12,7 +12,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_pg_snapshot.errors import DeserializationError, SerializationError, SnapshotError
+from langgraph_pg_snapshot.errors import (
+    DeserializationError,
+    SerializationError,
+    SnapshotError,
+    about,
+)
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 DIGEST_BYTES = 16
@@ -209,6 +214,18 @@ def _is_unchanged(serde: SerializerProtocol, known: type[SerializerProtocol]) ->
     return type(serde).dumps_typed is known.dumps_typed
 
 
+def parse_json(text: str) -> Any:
+    """JSON as PostgreSQL prints it.
+
+    Raises:
+        DeserializationError: It is nested deeper than what this package writes.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise DeserializationError(f"the stored JSON can't be read: {error}") from error
+
+
 def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A checkpoint without its id and values, and what of it has to be sealed."""
     header = {k: v for k, v in checkpoint.items() if k not in ("id", "channel_values")}
@@ -225,10 +242,19 @@ def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[
 
 
 def load_header(codec: Codec, text: str) -> dict[str, Any]:
-    """What `dump_header` wrote, without what is sealed."""
-    tree = orjson.loads(text)
-    versions = load_versions(tree.pop("channel_versions"))
-    return {**codec.snapshot.decode(tree), "channel_versions": versions}
+    """What `dump_header` wrote, without what is sealed.
+
+    Raises:
+        DeserializationError: It is something else.
+    """
+    with about("header"):
+        tree = parse_json(text)
+        if type(tree) is not dict or type(tree.get("channel_versions")) is not dict:
+            raise DeserializationError("it has no channel_versions")
+        if codec.sealing and any(tree[k] for k in tree.keys() - STRUCTURAL_HEADER):
+            raise DeserializationError(_NOT_ENCRYPTED)
+        versions = load_versions(tree.pop("channel_versions"))
+        return {**_members(codec.snapshot.decode(tree)), "channel_versions": versions}
 
 
 def load_versions(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,14 +275,56 @@ def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[
 
 
 def load_metadata(codec: Codec, text: str) -> dict[str, Any]:
-    """What `dump_metadata` wrote, without what is sealed."""
-    tree: dict[str, Any] = orjson.loads(text)
+    """What `dump_metadata` wrote, without what is sealed.
+
+    Raises:
+        DeserializationError: Something in it can't be read; the message names the key.
+    """
     return {
-        key: {channel: tuple(pair) for channel, pair in value.items()}
-        if key == COUNTERS and _are_counters(value)
-        else codec.snapshot.decode(value)
-        for key, value in tree.items()
+        key: load_metadata_value(codec, key, tree) for key, tree in parse_metadata(text).items()
     }
+
+
+def parse_metadata(text: str) -> dict[str, Any]:
+    """The metadata column as JSON by key.
+
+    Raises:
+        DeserializationError: It is something else.
+    """
+    with about("metadata"):
+        return _members(parse_json(text))
+
+
+def load_metadata_value(codec: Codec, key: str, tree: Any) -> Any:
+    """The value of one key of `load_metadata`."""
+    try:
+        if codec.sealing and key not in STRUCTURAL_METADATA:
+            raise DeserializationError(_NOT_ENCRYPTED)
+        if key == COUNTERS and _are_counters(tree):
+            return {channel: tuple(pair) for channel, pair in tree.items()}
+        return codec.snapshot.decode(tree)
+    except SnapshotError:
+        with about(f"metadata {key!r}"):
+            raise
+
+
+def load_sealed(codec: Codec, blob: Blob) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metadata and the header that `seal` hid.
+
+    Raises:
+        DeserializationError: It can't be read, or is something else.
+    """
+    with about("sealed metadata"):
+        sealed, _ = codec.load_blob(blob)
+        parts = _members(sealed)
+        return _members(parts.get("metadata")), _members(parts.get("header"))
+
+
+def _members(value: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise DeserializationError(f"it is not a dict, but {type(value).__name__}")
+    return value
+
 
 
 def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:

@@ -14,7 +14,14 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import Blob, Codec, Columns, Piece, load_versions
+from langgraph_pg_snapshot._plans.codec import (
+    Blob,
+    Codec,
+    Columns,
+    Piece,
+    load_versions,
+    parse_json,
+)
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, about
 
@@ -188,19 +195,48 @@ def dump_stored(stored: Mapping[str, Stored]) -> str:
 
 
 def load_stored(text: str) -> dict[str, Any]:
-    """The channel_values column: references as such, the rest as the JSON it is."""
-    parsed: dict[str, Any] = orjson.loads(text)
-    return {channel: _reference(tree) or tree for channel, tree in parsed.items()}
+    """The channel_values column: references as such, the rest as the JSON it is.
+
+    Raises:
+        DamagedThreadError: A value is neither.
+    """
+    return {channel: load_reference(channel, tree) for channel, tree in parse_stored(text).items()}
 
 
-def _reference(tree: Any) -> Reference | None:
-    if isinstance(tree, dict) and len(tree) == 1:
-        [(kind, place)] = tree.items()
-        if kind == "$item":
-            return Reference(kind, ((place, place + 1),))
-        if kind in ("$list", "$dict"):
-            return Reference(kind, tuple((first, beyond) for first, beyond in place))
-    return None
+def parse_stored(text: str) -> dict[str, Any]:
+    """The channel_values column as JSON by channel.
+
+    Raises:
+        DamagedThreadError: It is something else.
+    """
+    parsed = parse_json(text)
+    if type(parsed) is not dict:
+        raise DamagedThreadError("the values of a checkpoint are not stored by channel")
+    return parsed
+
+
+def load_reference(channel: str, tree: Any) -> Any:
+    """A channel's stored value: a reference as such, else the JSON it is.
+
+    Raises:
+        DamagedThreadError: It is like a reference, and names no items.
+    """
+    if not isinstance(tree, dict) or len(tree) != 1:
+        return tree
+    [(kind, place)] = tree.items()
+    if kind == "$item" and type(place) is int:
+        return Reference(kind, ((place, place + 1),))
+    if kind in ("$list", "$dict") and isinstance(place, list) and all(map(_is_run, place)):
+        return Reference(kind, tuple((first, beyond) for first, beyond in place))
+    if kind in ("$item", "$list", "$dict"):
+        raise DamagedThreadError(f"channel {channel!r}: its {kind} does not name items")
+    return tree
+
+
+def _is_run(run: Any) -> bool:
+    return (
+        isinstance(run, list) and [*map(type, run)] == [int, int] and 0 <= run[1] - run[0] <= SPACE
+    )
 
 
 def layout_of(versions: Mapping[str, Any], stored: Mapping[str, Any]) -> Layout:
@@ -217,6 +253,13 @@ def layout_of(versions: Mapping[str, Any], stored: Mapping[str, Any]) -> Layout:
 def runs_in(stored: Iterable[Any]) -> list[Run]:
     """Every item that stored values reference, as disjoint runs."""
     return union(run for value in stored if isinstance(value, Reference) for run in value.runs)
+
+
+def _of_entries(entries: list[Any]) -> dict[Any, Any]:
+    for entry in entries:
+        if type(entry) is not list or len(entry) != 2:  # noqa: PLR2004 -- key and value
+            raise DamagedThreadError("an item of its log should be an entry of a dict, and is not")
+    return dict(entries)
 
 
 class Items:
@@ -249,7 +292,7 @@ class Items:
                 values = self.codec.load_json(trees)
         except KeyError as error:
             raise DamagedThreadError(f"item {error} of its log is missing") from None
-        return values if stored.kind == "$list" else dict(values)
+        return values if stored.kind == "$list" else _of_entries(values)
 
     def _build(self, number: int) -> Any:
         tree = self.trees[number]

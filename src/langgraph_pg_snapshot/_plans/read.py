@@ -16,7 +16,13 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import TASKS
 
-from langgraph_pg_snapshot._plans.codec import Blob, load_header, load_metadata
+from langgraph_pg_snapshot._plans.codec import (
+    Blob,
+    load_header,
+    load_metadata,
+    load_sealed,
+    parse_json,
+)
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.pause import collector_paused
 from langgraph_pg_snapshot._plans.put import digests_by_item
@@ -113,7 +119,7 @@ def take_items(items: Items, columns: Sequence[Any], runs: Sequence[Run]) -> Non
     """Take in items as the ``item_columns`` of a statement bring them."""
     json_text, digests, blob_ids, blob_types, blobs = columns
     with collector_paused:
-        trees = orjson.loads(json_text) if json_text else []
+        trees = parse_json(json_text) if json_text else []
     by_blob = dict(zip(blob_ids or (), map(Blob, blob_types or (), blobs or ()), strict=True))
     numbers = list(numbers_of(runs))
     if len(numbers) != len(trees) + len(by_blob):
@@ -135,9 +141,9 @@ def to_tuple(
     header = load_header(store.codec, row.header)
     metadata = load_metadata(store.codec, row.metadata)
     if row.sealed is not None:
-        sealed, _ = store.codec.load_blob(Blob(cast("str", row.sealed_type), row.sealed))
-        header.update(sealed["header"])
-        metadata.update(sealed["metadata"])
+        sealed = load_sealed(store.codec, Blob(cast("str", row.sealed_type), row.sealed))
+        metadata.update(sealed[0])
+        header.update(sealed[1])
     values = {}
     with collector_paused:
         for channel, value in stored.items():
@@ -175,7 +181,7 @@ def load_writes(
     """Writes as the ``write_columns`` of a statement bring them."""
     remaining = iter(blobs or ())
     writes: list[PendingWrite] = []
-    for task_id, channel, tree, blob_type in orjson.loads(text or "[]"):
+    for task_id, channel, tree, blob_type in parse_json(text or "[]"):
         with about(f"write to channel {channel!r}"):
             value = (
                 store.codec.load_json(tree)

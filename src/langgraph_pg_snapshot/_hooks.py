@@ -223,21 +223,41 @@ class LangGraphHooks(SaverBase):
         """Like `delete_for_runs`."""
         await self._arun(calls.delete_for_runs(self._plan_store, run_ids))
 
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+    def copy_thread(
+        self, source_thread_id: str, target_thread_id: str, *, head_only: bool = False
+    ) -> None:
         """Copy a thread inside the server: every namespace, checkpoint, parent and pending write.
 
-        Doing it again changes nothing; a source that does not exist copies nothing.
+        Doing it again brings the copy up to date, as long as it was not used as a thread of its
+        own. A source that does not exist copies nothing.
+
+        Args:
+            source_thread_id: The thread to copy.
+            target_thread_id: The copy; afterwards it is what a copy into a new thread would be.
+            head_only: Copy only what ``prune`` with "keep_latest" would keep: the newest checkpoint
+                of each namespace, without a parent, with its pending writes and the ancestors that
+                its DeltaChannels are rebuilt from. False (default) copies the whole history.
 
         Raises:
-            InvalidArgumentError: An id is not usable, or the target has checkpoints that the source
-                has not; nothing was changed.
+            InvalidArgumentError: An argument is not usable, or the target has checkpoints or
+                pending writes that the source has not; nothing was changed.
             StorageError: The database refused or failed; nothing was changed.
         """
-        self._run(calls.copy_thread(self._plan_store, source_thread_id, target_thread_id))
+        self._run(
+            calls.copy_thread(
+                self._plan_store, source_thread_id, target_thread_id, head_only=head_only
+            )
+        )
 
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+    async def acopy_thread(
+        self, source_thread_id: str, target_thread_id: str, *, head_only: bool = False
+    ) -> None:
         """Like `copy_thread`."""
-        await self._arun(calls.copy_thread(self._plan_store, source_thread_id, target_thread_id))
+        await self._arun(
+            calls.copy_thread(
+                self._plan_store, source_thread_id, target_thread_id, head_only=head_only
+            )
+        )
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Shorten or remove threads.

@@ -44,9 +44,11 @@ def test_twins_have_one_signature(name):
 def test_signatures_are_langgraphs(name, prefix):
     ours = inspect.signature(getattr(PostgresSnapshotSaver, prefix + name)).parameters
     base = inspect.signature(getattr(BaseCheckpointSaver, prefix + name)).parameters
-    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
-        (p.name, p.kind, p.default) for p in base.values()
-    ]
+    # (What we add has a default, and can only be given by name.)
+    more = {p.name for p in ours.values() if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+    assert [
+        (p.name, p.kind, p.default) for p in ours.values() if p.name in base or p.name not in more
+    ] == [(p.name, p.kind, p.default) for p in base.values()]
     for method in ("put_writes", "aput_writes"):
         assert "task_path" in inspect.signature(getattr(PostgresSnapshotSaver, method)).parameters
 

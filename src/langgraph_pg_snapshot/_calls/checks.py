@@ -23,6 +23,17 @@ def check_limit(limit: int | None) -> int | None:
     return limit
 
 
+def check_bool(argument: str, value: bool) -> bool:  # noqa: FBT001 -- it is the value to check
+    """Return a bool.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{argument} must be True or False, got {type(value).__name__}")
+    return value
+
+
 def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:
     """Return a list of ids.
 

@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
-from langgraph_pg_snapshot._calls.checks import check_ids, check_limit, operation_on
+from langgraph_pg_snapshot._calls.checks import check_bool, check_ids, check_limit, operation_on
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove
@@ -168,13 +168,14 @@ def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Call[None]:
     )
 
 
-def copy_thread(store: Store, source: str, target: str) -> Call[None]:
+def copy_thread(store: Store, source: str, target: str, *, head_only: bool) -> Call[None]:
     """Copy a thread."""
     check_id("thread_id", source)
     check_id("thread_id", target)
+    check_bool("head_only", head_only)
     return Call(
         Operation("copy_thread", store.queries.label, source),
-        partial(copy.copy_thread, store, source, target),
+        partial(copy.copy_thread, store, source, target, head_only=head_only),
     )
 
 

@@ -103,6 +103,24 @@ def keep_latest(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
 
 def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
     locked = yield from lock_threads(store, [thread_id])
+    kept = yield from latest_checkpoints(store, thread_id)
+    every = yield Stmt(store.queries("checkpoint_ids"), {"thread_id": thread_id})
+    yield from _drop(
+        store,
+        [
+            (thread_id, namespace, checkpoint_id)
+            for namespace, checkpoint_id in every
+            if (thread_id, namespace) in locked and (namespace, checkpoint_id) not in kept
+        ],
+    )
+
+
+def latest_checkpoints(store: Store, thread_id: str) -> Plan[set[tuple[str, str]]]:
+    """The newest checkpoint of each namespace of a locked thread, and what it can't do without.
+
+    Returns:
+        Namespaces and ids.
+    """
     heads = yield Stmt(store.queries("namespace_heads"), {"thread_id": thread_id})
     root_head = next((head for namespace, head, *_ in heads if namespace == ""), None)
     kept: set[tuple[str, str]] = set()
@@ -127,12 +145,4 @@ def _keep_latest(store: Store, thread_id: str) -> Plan[None]:
                 },
             )
             kept.update((namespace, ancestor) for (ancestor,) in ancestors)
-    every = yield Stmt(store.queries("checkpoint_ids"), {"thread_id": thread_id})
-    yield from _drop(
-        store,
-        [
-            (thread_id, namespace, checkpoint_id)
-            for namespace, checkpoint_id in every
-            if (thread_id, namespace) in locked and (namespace, checkpoint_id) not in kept
-        ],
-    )
+    return kept

@@ -39,6 +39,7 @@ CREATE TABLE {items} (
     thread_id     text COLLATE "C" NOT NULL,
     checkpoint_ns text COLLATE "C" NOT NULL,
     item_id       bigint NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now(),
     digest        bytea,
     item          jsonb,
     blob_type     text,

@@ -7,7 +7,8 @@ import enum
 
 import numpy as np
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from serializer_catalogue import CASES
 
@@ -32,10 +33,6 @@ class Loose(BaseModel):
     model_config = ConfigDict(extra="allow")
     n: int = 0
     _private: int = PrivateAttr(default=0)
-
-
-class Plain(BaseModel):
-    n: int
 
 
 class Money(BaseModel):
@@ -95,8 +92,7 @@ def test_every_kind_of_value(codec, place):
 
 
 def test_second_look_does_not_encode(codec):
-    values = [HumanMessage("x"), {"a": [1, {"b": None}]}, [1.5, "y"], Plain(n=3)]
-    assert codec.piece(Plain(n=1)).payload is not None  # a class is looked at once
+    values = [HumanMessage("x"), {"a": [1, {"b": None}]}, [1.5, "y"], Document("y")]
     for value in values:
         assert codec.recognise(value).payload is not None
     for value in values:
@@ -129,13 +125,10 @@ def test_change_in_place_is_seen(codec, change):
         assert codec.recognise(message).digest == codec.piece(message).digest != before
 
 
-class Twin(BaseModel):
-    n: int
-
-
 def test_equal_fields_of_two_classes(codec):
+    fields = {"content": "x", "type": "human"}
     for _ in range(3):
-        for model in (Plain(n=1), Twin(n=1)):
+        for model in (HumanMessage(**fields), SystemMessage.model_construct(**fields)):
             assert codec.recognise(model).digest == codec.piece(model).digest
 
 

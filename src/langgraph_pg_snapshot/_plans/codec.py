@@ -341,7 +341,6 @@ def _members(value: Any) -> dict[str, Any]:
     return value
 
 
-
 def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:
     """An object whose members SQL finds by their names; what is in them is encoded.
 

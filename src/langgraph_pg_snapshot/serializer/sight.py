@@ -42,7 +42,7 @@ class _Seen(Generic[T]):
 
 
 class Sight(Generic[T]):
-    """Remembers what was made of lists and dicts of plain data, and of pydantic models of it.
+    """Remembers what was made of lists and dicts of plain data, and of LangChain's messages of it.
 
     Safe to share between threads.
 
@@ -60,7 +60,8 @@ class Sight(Generic[T]):
 
     def __call__(self, value: Any) -> T:
         """What was made of an equal value before; else it is made now."""
-        # By the function that writes the class: `register` may give it another one.
+        # By the function that writes the class: `register` may give it another one. (Those of an
+        # application's models ask each time whether their name still leads to them: not for us.)
         encode = ENCODERS.get(type(value))
         fields_set = extra = None
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langgraph_pg_snapshot._base import SaverBase
+from langgraph_pg_snapshot._calls import directory
 from langgraph_pg_snapshot._calls import threads as calls
 from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
 
@@ -54,25 +55,48 @@ class ThreadDirectory(SaverBase):
         return await self._arun(calls.load_state(self._plan_store, thread_id))
 
     def list_threads(
-        self, *, limit: int | None = None, before: ThreadInfo | None = None
+        self,
+        *,
+        limit: int | None = None,
+        before: ThreadInfo | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 -- as in list()
+        order: Literal["newest", "oldest"] = "newest",
     ) -> Sequence[ThreadInfo]:
-        """Threads, the most recently updated first.
+        """Threads that have a checkpoint in their root namespace, by when they were updated last.
+
+        A page costs the same wherever it is in the directory. (Counting its threads' checkpoints
+        costs more the more these are.)
 
         Args:
-            limit: At most so many; None (default) means all.
-            before: The last thread of the page before, to go on after it.
+            limit: At most so many; None (default) means all, read in one snapshot.
+            before: The last thread of the page before, to go on after it in either order. One that
+                is updated between two pages moves to the newest end.
+            filter: What runs must have said of the thread (such as ``{"user_id": "ada"}``): the
+                newest value of each of these keys must be this one; None matches a missing key,
+                too. An index finds them. Where metadata is encrypted, each thread's newest
+                checkpoint is what tells, and all threads are read until there are enough.
+            order: "newest" (default) or "oldest" first.
 
         Raises:
-            InvalidArgumentError: An argument is not usable.
+            InvalidArgumentError: An argument is not usable; one of ``filter``'s keys is LangGraph's
+                own word about a checkpoint (``step``, ``source``, ``run_id``, …).
+            DeserializationError: Stored metadata can't be built.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.list_threads(self._plan_store, limit, before))
+        return self._run(directory.list_threads(self._plan_store, limit, before, filter, order))
 
     async def alist_threads(
-        self, *, limit: int | None = None, before: ThreadInfo | None = None
+        self,
+        *,
+        limit: int | None = None,
+        before: ThreadInfo | None = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 -- as in list()
+        order: Literal["newest", "oldest"] = "newest",
     ) -> Sequence[ThreadInfo]:
         """Like `list_threads`."""
-        return await self._arun(calls.list_threads(self._plan_store, limit, before))
+        return await self._arun(
+            directory.list_threads(self._plan_store, limit, before, filter, order)
+        )
 
     def check(self, thread_id: str) -> Sequence[UnloadableValue]:
         """Try to load every value of a thread's history, as after a class was renamed or removed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -28,11 +29,16 @@ class ThreadInfo(NamedTuple):
         thread_id: The thread's id.
         created_at: When its first checkpoint was stored (time zone aware).
         updated_at: When its newest one was (time zone aware).
+        checkpoints: How many its root namespace has; those of subgraphs are not counted.
+        metadata: What its runs said of it: the newest value of each key of the root namespace's
+            checkpoints, and all that the newest checkpoint has (``source``, ``step``, …).
     """
 
     thread_id: str
     created_at: datetime
     updated_at: datetime
+    checkpoints: int = 0
+    metadata: Mapping[str, Any] = MappingProxyType({})
 
 
 class UnloadableValue(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans.store import Store
@@ -32,6 +33,21 @@ def check_bool(argument: str, value: bool) -> bool:  # noqa: FBT001 -- it is the
     if not isinstance(value, bool):
         raise ArgumentTypeError(f"{argument} must be True or False, got {type(value).__name__}")
     return value
+
+
+def check_filter(filter_: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a filter by metadata; none is an empty one.
+
+    Raises:
+        InvalidArgumentError: It is no dict with str keys.
+    """
+    if filter_ is None:
+        return {}
+    if not isinstance(filter_, Mapping):
+        raise ArgumentTypeError(f"filter must be a dict of metadata, got {type(filter_).__name__}")
+    for key in filter_:
+        check_id("filter key", key)
+    return filter_
 
 
 def check_ids(argument: str, ids: Sequence[str], each: str) -> list[str]:

@@ -16,13 +16,19 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
-from langgraph_pg_snapshot._calls.checks import check_bool, check_ids, check_limit, operation_on
+from langgraph_pg_snapshot._calls.checks import (
+    check_bool,
+    check_filter,
+    check_ids,
+    check_limit,
+    operation_on,
+)
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove
 from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.models import (
     Target,
     check_id,
@@ -111,15 +117,11 @@ class Lister:
         self._store = store
         self._target = None if config is None else Target.of(config)
         any_namespace = config is not None and config["configurable"].get("checkpoint_ns") is None
-        if filter_ is not None and not isinstance(filter_, Mapping):
-            raise ArgumentTypeError(
-                f"filter must be a dict of metadata, got {type(filter_).__name__}"
-            )
         before_id = None
         if before is not None:
             before_id = checkpoint_id_of(configurable_of(before, "before"))
         self._listing = listing.Listing(
-            self._target, any_namespace, filter_, before_id, check_limit(limit)
+            self._target, any_namespace, check_filter(filter_), before_id, check_limit(limit)
         )
         self._cursor = listing.Cursor()
 

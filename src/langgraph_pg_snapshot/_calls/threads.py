@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from langgraph_pg_snapshot._calls.checks import check_limit, operation_on
+from langgraph_pg_snapshot._calls.checks import operation_on
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import check as checking
 from langgraph_pg_snapshot._plans import state
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError
-from langgraph_pg_snapshot.models import NamespaceKey, ThreadInfo, UnloadableValue, check_id
+from langgraph_pg_snapshot.models import NamespaceKey, UnloadableValue, check_id
 
 
 def save_state(store: Store, thread_id: str, values: Mapping[str, Any]) -> Call[str]:
@@ -34,21 +34,6 @@ def load_state(store: Store, thread_id: str) -> Call[dict[str, Any] | None]:
     """Read a thread's whole state."""
     key = NamespaceKey(check_id("thread_id", thread_id), "")
     return Call(operation_on("load_state", store, key), partial(state.load_state, store, thread_id))
-
-
-def list_threads(
-    store: Store, limit: int | None, before: ThreadInfo | None
-) -> Call[list[ThreadInfo]]:
-    """Read the directory."""
-    check_limit(limit)
-    if before is not None and not isinstance(before, ThreadInfo):
-        raise ArgumentTypeError(
-            f"before must be a ThreadInfo that list_threads gave, got {type(before).__name__}"
-        )
-    return Call(
-        Operation("list_threads", store.queries.label),
-        partial(state.list_threads, store, limit, before),
-    )
 
 
 def check_thread(store: Store, thread_id: str) -> Call[list[UnloadableValue]]:

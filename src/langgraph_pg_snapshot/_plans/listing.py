@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_pg_snapshot._plans.codec import dump_members
+from langgraph_pg_snapshot._plans.directory import matches
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
 from langgraph_pg_snapshot._plans.read import (
     WIDTH,
@@ -41,7 +42,7 @@ class Listing:
 
     target: Target | None
     any_namespace: bool
-    filter: Mapping[str, Any] | None
+    filter: Mapping[str, Any]
     before: str | None
     limit: int | None
 
@@ -160,5 +161,4 @@ def _conditions(store: Store, listing: Listing, cursor: Cursor) -> tuple[list[st
 
 
 def _matches(found: CheckpointTuple, wanted: Mapping[str, Any]) -> bool:
-    metadata = cast("Mapping[str, Any]", found.metadata)
-    return all(metadata.get(key) == value for key, value in wanted.items())
+    return matches(cast("Mapping[str, Any]", found.metadata), wanted)

@@ -17,7 +17,7 @@ from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow, get_checkpoi
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
-from langgraph_pg_snapshot.models import NamespaceKey, Target, ThreadInfo
+from langgraph_pg_snapshot.models import NamespaceKey, Target
 
 # The format of checkpoints that langgraph 1.x writes.
 CHECKPOINT_FORMAT = 4
@@ -119,18 +119,3 @@ def _id_after(head_id: str | None, fresh: str) -> str:
             if candidate > head_id:
                 return candidate
     return head_id + fresh
-
-
-def list_threads(
-    store: Store, limit: int | None, before: ThreadInfo | None
-) -> Plan[list[ThreadInfo]]:
-    """Threads, the most recently updated first."""
-    rows = yield Stmt(
-        store.queries("list_threads"),
-        {
-            "limit": limit,
-            "updated_at": before.updated_at if before else None,
-            "thread_id": before.thread_id if before else None,
-        },
-    )
-    return [ThreadInfo(*row) for row in rows]

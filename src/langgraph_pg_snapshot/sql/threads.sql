@@ -1,14 +1,4 @@
--- Statements on whole threads: the directory, removing, pruning, copying.
-
--- name: list_threads
--- Threads, the most recently updated first.
-SELECT t.thread_id, t.created_at, t.updated_at
-FROM {threads} AS t
-WHERE t.checkpoint_ns = ''
-    AND (%(updated_at)s::timestamptz IS NULL
-        OR (t.updated_at, t.thread_id) < (%(updated_at)s::timestamptz, %(thread_id)s::text))
-ORDER BY t.updated_at DESC, t.thread_id DESC
-LIMIT %(limit)s::bigint
+-- Statements on whole threads: removing, pruning, copying.
 
 -- name: lock_threads
 -- Hold writers off these threads until the transaction ends (they wait, then see that the epoch

@@ -1,0 +1,57 @@
+"""Calls of the methods that look threads up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, get_args
+
+from langgraph_pg_snapshot._calls.checks import check_filter, check_limit
+from langgraph_pg_snapshot._lifecycle import Call
+from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans import directory
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.models import ThreadInfo, check_id
+from langgraph_pg_snapshot.sql import STEP_METADATA
+
+
+def list_threads(
+    store: Store,
+    limit: int | None,
+    before: ThreadInfo | None,
+    filter_: Mapping[str, Any] | None,
+    order: directory.Order,
+) -> Call[list[ThreadInfo]]:
+    """Read the directory."""
+    for key in check_filter(filter_):
+        if key in STEP_METADATA:
+            raise InvalidArgumentError(
+                f"filter has {key!r}, which is of a checkpoint, not of a thread: "
+                f"list(config, filter={{{key!r}: …}}) finds checkpoints by it"
+            )
+    orders = get_args(directory.Order)
+    if order not in orders:
+        raise InvalidArgumentError(
+            f"unknown order {order!r}: it is one of {', '.join(map(repr, orders))}"
+        )
+    listing = directory.Listing(check_limit(limit), _cursor(before), check_filter(filter_), order)
+    return Call(
+        Operation("list_threads", store.queries.label),
+        partial(directory.list_threads, store, listing),
+    )
+
+
+def _cursor(before: ThreadInfo | None) -> directory.Cursor | None:
+    if before is None:
+        return None
+    if not isinstance(before, ThreadInfo):
+        raise ArgumentTypeError(
+            f"before must be a ThreadInfo that list_threads gave, got {type(before).__name__}"
+        )
+    if not isinstance(before.updated_at, datetime) or before.updated_at.tzinfo is None:
+        raise ArgumentTypeError(
+            "before.updated_at must be a datetime with a time zone, as list_threads gave it"
+        )
+    return directory.Cursor(before.updated_at, check_id("before.thread_id", before.thread_id))

@@ -1,0 +1,153 @@
+"""The directory of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+from langgraph_pg_snapshot._plans.codec import Blob, dump_members, load_metadata, load_sealed
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import about
+from langgraph_pg_snapshot.models import ThreadInfo
+
+# As in the statements, which say why it stands there.
+PAGE = 1_000
+# Up to this many threads that match a filter are sorted for each page; where they are more, the
+# directory is gone through until there are enough for the page.
+FEW = 10_000
+# Decoding the metadata of this many threads takes a millisecond or so.
+HEAVY = 100
+
+Order: TypeAlias = Literal["newest", "oldest"]
+
+
+class Cursor(NamedTuple):
+    """The place of a thread in the directory."""
+
+    updated_at: datetime
+    thread_id: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What ``list_threads`` was asked for.
+
+    Attributes:
+        limit: At most so many; None means all.
+        before: Only threads that follow this place.
+        filter: Metadata that threads must have; None matches a missing key, too.
+        order: By ``updated_at``.
+    """
+
+    limit: int | None
+    before: Cursor | None
+    filter: Mapping[str, Any]
+    order: Order
+
+
+class _ThreadRow(NamedTuple):
+    thread_id: str
+    created_at: datetime
+    updated_at: datetime
+    checkpoints: int
+    said: str | None
+    metadata: str | None  # of the newest checkpoint, as the next two
+    sealed_type: str | None
+    sealed: bytes | None
+
+
+def list_threads(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
+    """Threads with what their runs said of them, in order: one statement a thousand."""
+    if store.codec.sealing and listing.filter:
+        return (yield from _list_filtered(store, listing))
+    if listing.limit is not None and listing.limit <= PAGE:
+        rows = yield from _list_page(store, listing, listing.before, listing.limit)
+    else:
+        # In one snapshot, or a thread that is updated meanwhile could move and be missed.
+        rows = yield Atomic(partial(_list_pages, store, listing), one_snapshot=True)
+    if len(rows) > HEAVY:
+        yield Heavy()
+    return [_thread_info(store, row) for row in rows]
+
+
+def _list_pages(store: Store, listing: Listing) -> Plan[list[_ThreadRow]]:
+    listed: list[_ThreadRow] = []
+    before = listing.before
+    while True:
+        size = PAGE if listing.limit is None else min(PAGE, listing.limit - len(listed))
+        page = yield from _list_page(store, listing, before, size)
+        listed += page
+        if len(page) < PAGE:
+            return listed
+        before = Cursor(page[-1].updated_at, page[-1].thread_id)
+
+
+def _list_filtered(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
+    """The same where metadata is sealed and SQL can't filter it: done here, page by page."""
+    listed: list[ThreadInfo] = []
+    before = listing.before
+    while listing.limit is None or len(listed) < listing.limit:
+        page = yield from _list_page(store, listing, before, PAGE)
+        yield Heavy()
+        threads = (_thread_info(store, row) for row in page)
+        listed += [each for each in threads if matches(each.metadata, listing.filter)]
+        if len(page) < PAGE:
+            break
+        before = Cursor(page[-1].updated_at, page[-1].thread_id)
+    return listed[: listing.limit]
+
+
+def _list_page(
+    store: Store, listing: Listing, before: Cursor | None, limit: int
+) -> Plan[list[_ThreadRow]]:
+    """At most a thousand; where there is a filter, a look at how many match it comes first."""
+    which, params = ["which_any"], dict[str, Any](limit=limit)
+    if before is not None:
+        which.append("which_older" if listing.order == "newest" else "which_newer")
+        params |= {"last_updated_at": before.updated_at, "last_thread_id": before.thread_id}
+    if listing.filter and not store.codec.sealing:
+        wanted = {key: value for key, value in listing.filter.items() if value is not None}
+        if absent := [key for key in listing.filter if key not in wanted]:
+            which.append("which_unsaid")
+            params["absent"] = absent
+        if wanted:
+            params["contained"] = dump_members(store.codec, wanted)
+            [(matching,)] = yield Stmt(store.queries("count_said"), params)
+            which.append("which_said_of_few" if matching <= FEW else "which_said_of_many")
+    rows = yield Stmt(store.queries(f"list_threads_{listing.order}", *which), params)
+    return [_ThreadRow(*row) for row in rows]
+
+
+def _thread_info(store: Store, row: _ThreadRow) -> ThreadInfo:
+    with about(f"metadata of thread {row.thread_id!r}"):
+        said = load_metadata(store.codec, row.said or "{}")
+        newest = metadata_of(store, row.metadata or "{}", row.sealed_type, row.sealed)
+    return ThreadInfo(
+        row.thread_id, row.created_at, row.updated_at, row.checkpoints, {**said, **newest}
+    )
+
+
+def metadata_of(
+    store: Store, text: str, sealed_type: str | None, sealed: bytes | None
+) -> dict[str, Any]:
+    """A checkpoint's metadata, what is sealed of it as well."""
+    metadata = load_metadata(store.codec, text)
+    if sealed is not None:
+        metadata |= load_sealed(store.codec, Blob(cast("str", sealed_type), sealed))[0]
+    return metadata
+
+
+def matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether metadata has these values, None matching a missing key, too; as SQL sees it.
+
+    (There, True is not 1.)
+    """
+    return all(
+        metadata.get(key) == value
+        and isinstance(metadata.get(key), bool) is isinstance(value, bool)
+        for key, value in wanted.items()
+    )

@@ -1,0 +1,94 @@
+-- Statements that look at threads without reading their values: the directory, history, statistics.
+
+-- name: list_threads_newest
+-- A page of the directory, the most recently updated thread first. A page has 1,000 threads at most,
+-- as a constant: of a parameter in a prepared statement the planner knows nothing, takes it for a tenth
+-- of all threads, and might sort them all.
+SELECT {thread_info}
+FROM (
+    SELECT page.* FROM (
+        SELECT t.* FROM ({some_threads}) AS t
+        ORDER BY t.updated_at DESC, t.thread_id DESC
+        LIMIT 1000
+    ) AS page
+    LIMIT %(limit)s::bigint
+) AS t
+{thread_details}
+ORDER BY t.updated_at DESC, t.thread_id DESC
+
+-- name: list_threads_oldest
+-- The same, the least recently updated thread first.
+SELECT {thread_info}
+FROM (
+    SELECT page.* FROM (
+        SELECT t.* FROM ({some_threads}) AS t
+        ORDER BY t.updated_at, t.thread_id
+        LIMIT 1000
+    ) AS page
+    LIMIT %(limit)s::bigint
+) AS t
+{thread_details}
+ORDER BY t.updated_at, t.thread_id
+
+-- name: some_threads
+-- (Part of a statement.) The threads to choose from.
+SELECT t.thread_id, t.created_at, t.updated_at
+FROM {threads} AS t
+WHERE t.checkpoint_ns = '' AND {which}
+
+-- name: thread_info
+-- (Part of a statement.) What the directory says of thread t.
+t.thread_id, t.created_at, t.updated_at, counted.checkpoints, said.metadata::text,
+head.metadata::text, head.sealed_type, head.sealed
+
+-- name: thread_details
+-- (Part of a statement.) Of thread t: how many checkpoints its root namespace has, the newest one's
+-- metadata, and what its runs said of it.
+CROSS JOIN LATERAL (
+    SELECT count(*) AS checkpoints FROM {history} AS h
+    WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = ''
+) AS counted
+LEFT JOIN LATERAL (
+    SELECT h.metadata, h.sealed_type, h.sealed FROM {history} AS h
+    WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = ''
+    ORDER BY h.checkpoint_id DESC
+    LIMIT 1
+) AS head ON true
+LEFT JOIN {metadata} AS said ON said.thread_id = t.thread_id
+
+-- name: which_newer
+-- (Condition.) Threads that follow in the order of the oldest first.
+(t.updated_at, t.thread_id) > (%(last_updated_at)s::timestamptz, %(last_thread_id)s::text)
+
+-- name: which_older
+-- (Condition.) Threads that follow in the order of the newest first.
+(t.updated_at, t.thread_id) < (%(last_updated_at)s::timestamptz, %(last_thread_id)s::text)
+
+-- name: count_said
+-- Of how many threads runs said these values; counted up to a number, above which it is many.
+SELECT count(*) FROM (
+    SELECT 1 FROM {metadata} AS m WHERE {said} LIMIT 10001
+) AS found
+
+-- name: said
+-- (Condition.) What runs said of thread m has just these values.
+m.metadata @> %(contained)s::jsonb AND NOT EXISTS (
+    SELECT 1 FROM jsonb_each(%(contained)s::jsonb) AS wanted (key, value)
+    WHERE m.metadata -> wanted.key <> wanted.value)
+
+-- name: which_said_of_few
+-- (Condition, the last one.) Threads of which runs said these values, looked up first, and then by
+-- their keys. The planner can't tell few from many; the array and the OFFSET keep it from going
+-- through all threads in their order, in the belief that many of them match.
+t.thread_id = ANY (ARRAY(SELECT m.thread_id FROM {metadata} AS m WHERE {said})) OFFSET 0
+
+-- name: which_said_of_many
+-- (Condition.) The same, looking at one thread after the other.
+(SELECT {said} FROM {metadata} AS m WHERE m.thread_id = t.thread_id)
+
+-- name: which_unsaid
+-- (Condition.) Threads of which runs said nothing, or null, under these keys; one thread after the
+-- other, not as a join of all.
+(SELECT count(*) = 0 FROM {metadata} AS m, jsonb_each(m.metadata) AS said (key, value)
+ WHERE m.thread_id = t.thread_id AND said.key = ANY (%(absent)s::text[])
+    AND said.value <> 'null')

@@ -19,6 +19,7 @@ from langgraph_pg_snapshot.errors import (
     about,
 )
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.serializer.sight import Sight
 
 DIGEST_BYTES = 16
 
@@ -57,7 +58,10 @@ class Blob(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A value encoded far enough to recognise it (by digest) and to store it (``columns``)."""
+    """A value encoded far enough to recognise it (by digest) and to store it (``columns``).
+
+    One that was recognised at sight has no payload: ``piece`` makes it, if it has to be stored.
+    """
 
     digest: bytes
     payload: Any
@@ -72,6 +76,7 @@ class Codec(Protocol):
     sealing: bool  # metadata is hidden, too
 
     def piece(self, value: Any) -> Piece: ...
+    def recognise(self, value: Any) -> Piece: ...
     def columns(self, piece: Piece) -> Columns: ...
     def load_json(self, tree: Any) -> Any: ...
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]: ...
@@ -85,10 +90,17 @@ class SnapshotCodec:
 
     def __init__(self, snapshot: SnapshotSerializer) -> None:
         self.snapshot = snapshot
+        self.recognise = Sight(self._look)
 
     def piece(self, value: Any) -> Piece:
         text = self.snapshot.dumps(value)
         return Piece(blake2b(text, digest_size=DIGEST_BYTES).digest(), text, len(text))
+
+    def _look(self, value: Any) -> tuple[Piece, Piece | None]:
+        piece = self.piece(value)
+        tags = piece.payload.count(b'"$type":')
+        is_plain = tags == (0 if type(value) in (list, dict) else 1)
+        return piece, piece._replace(payload=None) if is_plain else None
 
     def columns(self, piece: Piece) -> Columns:
         return Columns(piece.digest, piece.payload.decode())
@@ -120,6 +132,9 @@ class BytesCodec:
     def piece(self, value: Any) -> Piece:
         payload = self._dump(self.serde, value)
         return Piece(self._digest(payload), payload, len(payload.data))
+
+    def recognise(self, value: Any) -> Piece:
+        return self.piece(value)
 
     def columns(self, piece: Piece) -> Columns:
         return Columns(None if self.sealing else piece.digest, None, *piece.payload)

@@ -57,9 +57,10 @@ Stored: TypeAlias = bytes | Reference
 
 @dataclass(frozen=True)
 class Pieces:
-    """A value too large for the row, in the pieces that are to be items."""
+    """A value too large for the row: the parts that are to be items, and each one encoded."""
 
     kind: Kind
+    values: Sequence[Any]
     pieces: Sequence[Piece]
 
 
@@ -131,14 +132,17 @@ class Log:
         # checkpoint's, if an earlier try was stored after all.)
         newest = max(known, default=0) if len(numbers) == len(known) else 0
         numbers += [
-            self._number(codec, owner, piece, newest) for piece in value.pieces[len(numbers) :]
+            self._number(codec, owner, value.values[place], value.pieces[place], newest)
+            for place in range(len(numbers), len(value.pieces))
         ]
         return Reference(value.kind, tuple(runs_of(numbers)))
 
-    def _number(self, codec: Codec, owner: str, piece: Piece, newest: int) -> int:
+    def _number(self, codec: Codec, owner: str, value: Any, piece: Piece, newest: int) -> int:
         space = self.next_items[owner] // SPACE
         number = self.digests.find(space, piece.digest)
         if number is None or number <= newest:
+            if piece.payload is None:
+                piece = codec.piece(value)  # digest and all: it may have changed since
             number = self.next_items[owner]
             self.next_items[owner] += 1
             self.added[number] = piece.digest
@@ -154,35 +158,31 @@ def describe(codec: Codec, channel: str, value: Any) -> bytes | Pieces:
     """
     with about(f"channel {channel!r}"):
         if type(value) is list and len(value) > 1:
-            return _describe_list(codec, value)
-        piece = codec.piece(value)
-        if type(value) is dict and len(value) > 1 and piece.size > INLINE_BYTES:
-            return _describe_dict(codec, value, piece)
-    return _describe_whole(codec, piece)
+            return _describe_parts(codec, "$list", value, value)
+        if type(value) is dict and len(value) > 1 and all(map(_is_name, value)):
+            # An entry is an item [key, value], which SQL puts together again.
+            return _describe_parts(codec, "$dict", value, [list(e) for e in value.items()])
+        return _describe_whole(codec, value)
 
 
-def _describe_whole(codec: Codec, piece: Piece) -> bytes | Pieces:
+def _is_name(key: Any) -> bool:
+    return type(key) is str and key.isprintable() and not key.startswith("$")
+
+
+def _describe_parts(codec: Codec, kind: Kind, value: Any, parts: list[Any]) -> bytes | Pieces:
+    pieces = [codec.recognise(part) for part in parts]
+    size = sum(piece.size for piece in pieces)
+    if size <= INLINE_BYTES or size < MIN_MEAN_ELEMENT_BYTES * len(pieces):
+        return _describe_whole(codec, value)
+    return Pieces(kind, parts, pieces)
+
+
+def _describe_whole(codec: Codec, value: Any) -> bytes | Pieces:
+    piece = codec.piece(value)
     if codec.readable and piece.size <= INLINE_BYTES:
         text: bytes = piece.payload
         return text
-    return Pieces("$item", (piece,))
-
-
-def _describe_list(codec: Codec, value: list[Any]) -> bytes | Pieces:
-    pieces = [codec.piece(element) for element in value]
-    size = sum(piece.size for piece in pieces)
-    if size <= INLINE_BYTES or size < MIN_MEAN_ELEMENT_BYTES * len(pieces):
-        return _describe_whole(codec, codec.piece(value))
-    return Pieces("$list", pieces)
-
-
-def _describe_dict(codec: Codec, value: dict[Any, Any], whole: Piece) -> bytes | Pieces:
-    # An entry is an item [key, value], which SQL puts together again: plain text keys only.
-    if whole.size < MIN_MEAN_ELEMENT_BYTES * len(value) or not all(
-        type(key) is str and key.isprintable() and not key.startswith("$") for key in value
-    ):
-        return _describe_whole(codec, whole)
-    return Pieces("$dict", [codec.piece([key, entry]) for key, entry in value.items()])
+    return Pieces("$item", (value,), (piece,))
 
 
 def dump_stored(stored: Mapping[str, Stored]) -> str:

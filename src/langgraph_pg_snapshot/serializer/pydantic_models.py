@@ -126,6 +126,7 @@ class ModelCodec:
         }
         exec("\n".join(lines), namespace)  # noqa: S102  # source made above, of literals alone
         encode: EncodeFunction = namespace["encode"]
+        vars(encode)["names"] = self.names  # for who looks at the state itself: sight.py
         return encode
 
     def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:

@@ -1,0 +1,185 @@
+"""A value is recognised at sight only if encoding it would give the same, to the bit."""
+
+from __future__ import annotations
+
+import array
+import enum
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+from serializer_catalogue import CASES
+
+from langgraph_pg_snapshot._plans.codec import SnapshotCodec
+from langgraph_pg_snapshot.errors import SerializationError
+from langgraph_pg_snapshot.serializer import SnapshotSerializer, register, sight
+
+
+class Text(str, enum.Enum):
+    A = "a"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Shadow(str):
+    __slots__ = ()
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    n: int = 0
+    _private: int = PrivateAttr(default=0)
+
+
+class Money(BaseModel):
+    cents: int
+
+
+# Of each row every two are different values, though == or marshal may see no difference.
+DIFFERENT = {
+    "one": [1, 1.0, True, Number.ONE, np.int64(1), np.float64(1), "1", b"1", [1], (1,)],
+    "zero": [0, 0.0, -0.0, False, None, "", [], {}, (), b""],
+    "text": ["a", Text.A, Shadow("a"), np.str_("a"), b"a", "a\x00", "\ud800", "\\ud800"],
+    "eight bytes": [
+        np.float64(1.0), np.float64(1.0).view(np.int64), np.float64(1.0).tobytes(),
+        bytearray(np.float64(1.0).tobytes()), memoryview(np.float64(1.0).tobytes()),
+        np.array([1.0]), array.array("d", [1.0]).tobytes().decode("latin-1"),
+    ],
+    "sequence": [[1, 2], (1, 2), {1, 2}, frozenset((1, 2)), [2, 1], [1, [2]], {"0": 1, "1": 2}],
+    "mapping": [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 2.0}, {"a": 1, "b": [2]}],
+    "huge": [10**400, 2**64, float(2**64), 1e16, 10**16, float("inf"), float("nan")],
+}  # fmt: skip
+
+PLACES = {
+    "dict": lambda value: {"value": value},
+    "list": lambda value: ["value", value],
+    "deep": lambda value: {"a": [{"b": value}]},
+    "message": lambda value: HumanMessage("x", additional_kwargs={"value": value}),
+    "artifact": lambda value: AIMessage("x", response_metadata={"value": [value]}),
+    "extra": lambda value: HumanMessage("x", mood=value),
+}
+
+
+@pytest.fixture
+def codec():
+    return SnapshotCodec(SnapshotSerializer())
+
+
+def assert_recognised(codec, values):
+    """Each of them, in every order of two, has the digest and size that encoding it gives."""
+    for first in values:
+        for second in values:
+            for value in (first, second):
+                encoded = codec.piece(value)
+                assert codec.recognise(value)[::2] == encoded[::2]
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("row", DIFFERENT.values(), ids=DIFFERENT)
+def test_values_that_look_alike_are_told_apart(codec, row, place):
+    assert_recognised(codec, [place(value) for value in row])
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_every_kind_of_value(codec, place):
+    assert_recognised(codec, [place(make()) for make in CASES.values()][::5])
+    for make in CASES.values():
+        assert_recognised(codec, [place(make()), make()])
+
+
+def test_second_look_does_not_encode(codec):
+    values = [HumanMessage("x"), {"a": [1, {"b": None}]}, [1.5, "y"], Document("y")]
+    for value in values:
+        assert codec.recognise(value).payload is not None
+    for value in values:
+        assert codec.recognise(value).payload is None
+    # It is the value that is recognised, not the object.
+    assert codec.recognise(HumanMessage("x")).payload is None
+
+
+CHANGES = {
+    "content": lambda m: setattr(m, "content", "other"),
+    "same text of another type": lambda m: setattr(m, "content", Shadow("x")),
+    "nested dict": lambda m: m.additional_kwargs["a"].update(n=2),
+    "nested type": lambda m: m.additional_kwargs["a"].update(n=True),
+    "nested order": lambda m: m.additional_kwargs.update(a=m.additional_kwargs.pop("a")),
+    "field set": lambda m: m.__pydantic_fields_set__.add("name"),
+    "field removed": lambda m: m.__dict__.pop("name"),
+    "field added": lambda m: m.__dict__.update(more=1),
+    "fields swapped": lambda m: m.__dict__.update(name=m.__dict__.pop("name")),
+    "extra": lambda m: m.__pydantic_extra__.update(mood="good"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_change_in_place_is_seen(codec, change):
+    message = HumanMessage("x", additional_kwargs={"a": {"n": 1}, "b": 2})
+    before = codec.recognise(message).digest
+    assert codec.recognise(message).digest == before
+    change(message)
+    for _ in range(2):
+        assert codec.recognise(message).digest == codec.piece(message).digest != before
+
+
+def test_equal_fields_of_two_classes(codec):
+    fields = {"content": "x", "type": "human"}
+    for _ in range(3):
+        for model in (HumanMessage(**fields), SystemMessage.model_construct(**fields)):
+            assert codec.recognise(model).digest == codec.piece(model).digest
+
+
+def test_sharing_makes_no_difference(codec):
+    one, other = (str(10**30) for _ in range(2))
+    assert one is not other
+    codec.recognise({"a": one, "b": one})
+    assert codec.recognise({"a": one, "b": other}).payload is None
+
+
+def _with_private(value):
+    model = Loose(n=1)
+    model._private = value
+    return model
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        [_with_private(5), _with_private(0)],
+        [HumanMessage("x", mood=5), HumanMessage("x", mood=0), HumanMessage("x")],
+    ],
+    ids=["private attributes", "extras"],
+)
+def test_what_stands_beside_the_fields(codec, models):
+    for _ in range(3):
+        for model in models:
+            assert codec.recognise(model).digest == codec.piece(model).digest
+
+
+def test_class_that_is_registered_later_is_encoded_its_way(codec):
+    before = codec.recognise(Money(cents=5)).digest
+    register(Money, lambda money: f"{money.cents} ct", lambda text: Money(cents=int(text[:-3])))
+    assert codec.recognise(Money(cents=5)).digest == codec.piece(Money(cents=5)).digest != before
+
+
+def test_what_is_refused_stays_refused(codec):
+    for _ in range(2):
+        with pytest.raises(SerializationError, match=r"\['f'\]"):
+            codec.recognise({"f": print})
+
+
+def test_memory_is_bounded(codec, monkeypatch):
+    monkeypatch.setattr(sight, "GENERATION_BYTES", 1_000)
+    for n in range(100):
+        codec.recognise({"text": f"{n:200}"})
+    looker = codec.recognise
+    assert len(looker._young) + len(looker._old) < 12
+    # What is met again and again stays.
+    kept = {"text": "kept"}
+    for n in range(100):
+        codec.recognise({"text": f"{n:200}"})
+        assert n == 0 or codec.recognise(kept).payload is None
+        codec.recognise(kept)

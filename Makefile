@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_DATA ?= .demo
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -19,6 +20,10 @@ demo: $(VENV)/.demo-installed  ## Run examples/quickstart.py on a PostgreSQL of 
 .PHONY: test
 test: $(VENV)/.dev-installed  ## Run the tests, on real servers; PYTEST_ARGS are handed on
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.bench-installed  ## Measure against the official saver; BENCH_ARGS are handed on
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev-installed  ## Check style and types
@@ -47,3 +52,7 @@ $(VENV)/.demo-installed: $(VENV)/.made pyproject.toml
 $(VENV)/.dev-installed: $(VENV)/.made pyproject.toml
 	$(PIP) install --quiet --editable ".[embedded]" --group dev
 	@touch $@ $(VENV)/.demo-installed
+
+$(VENV)/.bench-installed: $(VENV)/.made pyproject.toml
+	$(PIP) install --quiet --editable ".[embedded]" --group bench
+	@touch $@

@@ -1,0 +1,127 @@
+"""What a run found, for people and for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.contenders import FLOOR, NONE, OFFICIAL, OURS
+from benchmarks.measure import Figure, Spread
+
+COLUMNS = (NONE, FLOOR, OURS, OFFICIAL)
+SETTINGS = (
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_compression",
+    "default_toast_compression",
+    "shared_buffers",
+    "max_wal_size",
+    "autovacuum",
+    "jit",
+)
+_CASE, _QUANTITY, _VALUE = 50, 24, 15
+
+
+def surroundings(dsn: str) -> dict[str, Any]:
+    """When, where, and with what a run was made."""
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute("SHOW server_version").fetchone()
+        settings = dict(
+            conn.execute(
+                "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY (%s)",
+                [list(SETTINGS)],
+            ).fetchall()
+        )
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": _processor(),
+        "load": [round(each, 1) for each in os.getloadavg()],
+        "versions": {
+            "Python": platform.python_version(),
+            "PostgreSQL": row[0] if row else "",
+            **{
+                name: version(name)
+                for name in (
+                    "langgraph-pg-snapshot",
+                    "langgraph-checkpoint-postgres",
+                    "langgraph",
+                    "langchain-core",
+                    "psycopg",
+                )
+            },
+        },
+        "settings": settings,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else ""
+
+
+def heading(found: Mapping[str, Any]) -> str:
+    """The run's surroundings, and the table's head."""
+    versions = ", ".join(f"{name} {each}" for name, each in found["versions"].items())
+    settings = ", ".join(f"{name}={each}" for name, each in found["settings"].items())
+    head = f"{'':<{_CASE}}{'':<{_QUANTITY}}"
+    head += "".join(f"{name:>{_VALUE}}" for name in COLUMNS)
+    return (
+        f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning\n"
+        f"{versions}\n{settings}\n"
+        "medians ± half of the distance between the quartiles; the ratio is ours / official\n"
+        f"{'':>2}\n{head}{'ratio':>9}{'target':>9}"
+    )
+
+
+def line(figure: Figure) -> str:
+    """A figure as a line of the table."""
+    quantity = f"{figure.quantity}, {figure.unit}"
+    cells = "".join(f"{_cell(figure.of.get(name)):>{_VALUE}}" for name in COLUMNS)
+    if not figure.of:
+        quantity, cells = figure.quantity, f"{figure.between:>{4 * _VALUE}}"
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
+    target = ""
+    if figure.target is not None:
+        verdict = {True: "met", False: "MISSED", None: "?"}[figure.met]
+        target = f"{'≥' if figure.at_least else '≤'} {figure.target:<5g}{verdict}"
+    return f"{figure.case:<{_CASE}}{quantity:<{_QUANTITY}}{cells}{ratio:>9}  {target}".rstrip()
+
+
+def _cell(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    digits = 0 if spread.median >= 1_000 else 1 if spread.median >= 10 else 2
+    text = f"{spread.median:.{digits}f}"
+    if spread.rounds > 1:
+        text += f" ±{(spread.high - spread.low) / 2:.{digits}f}"
+    return text
+
+
+def summary(figures: Sequence[Figure]) -> str:
+    """How many targets were met, and which were not."""
+    held = [figure for figure in figures if figure.target is not None]
+    missed = [figure for figure in held if not figure.met]
+    lines = [f"{len(held) - len(missed)} of {len(held)} targets are met"]
+    return "\n".join([*lines, *(f"  missed: {line(figure)}" for figure in missed)])
+
+
+def as_json(found: Mapping[str, Any], figures: Sequence[Figure]) -> dict[str, Any]:
+    """All of a run."""
+    return {
+        **found,
+        "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
+    }

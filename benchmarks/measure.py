@@ -160,15 +160,21 @@ class Bench:
         meter: Meter,
         works: Mapping[str, Work],
         rounds: int | None = None,
+        *,
+        warm: int | None = None,
     ) -> dict[str, Samples]:
-        """Each contender's work once a round, begun by another one each time."""
+        """Each contender's work once a round, begun by another one each time.
+
+        The first ``warm`` rounds do not count.
+        """
         names = list(works)
+        warm = self.scale.warm if warm is None else warm
         samples = {name: Samples() for name in names}
-        for turn in range(self.scale.warm + (rounds or self.scale.rounds)):
+        for turn in range(warm + (rounds or self.scale.rounds)):
             gc.collect()
             first = turn % len(names)
             for name in names[first:] + names[:first]:
                 meter.measure(partial(works[name], turn), samples[name])
         for each in samples.values():
-            del each.ms[: self.scale.warm], each.wal[: self.scale.warm]
+            del each.ms[:warm], each.wal[:warm]
         return samples

@@ -38,7 +38,7 @@ class Scale:
     clients: int = 64
     workers: int = 16
     processes: int = 8
-    batches: int = 5
+    batches: int = 4
     memory: int = 3_000
 
     @property

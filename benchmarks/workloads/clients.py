@@ -40,7 +40,7 @@ def run(bench: Bench) -> Iterator[Figure]:
                     for name, each in savers.items()
                 }
                 meter.checkpoint()
-                samples = bench.interleave(meter, batches, scale.batches)
+                samples = bench.interleave(meter, batches, scale.batches, warm=1)
             who = f"{scale.workers} threads" if colour == "sync" else "tasks"
             yield Figure(
                 "clients",

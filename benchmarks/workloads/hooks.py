@@ -122,7 +122,7 @@ def lists(bench: Bench) -> Iterator[Figure]:
             for limit, method in ((20, "list"), (50, "list"), (20, "get_state_history")):
                 works = {n: _list(each, method, limit) for n, each in thread.savers.items()}
                 works[FLOOR] = thread.read_raw(limit)
-                of = _spreads(bench.interleave(thread.meter, works, bench.scale.few))
+                of = _spreads(bench.interleave(thread.meter, works, bench.scale.few, warm=1))
                 target = targets.LIST_20.get(long) if limit == 20 else None
                 case = f"{long} messages, {colour}"
                 yield Figure("list", case, f"{method}, {limit}", "ms", of, target=target)

@@ -200,8 +200,10 @@ SCENES: Mapping[str, Scene] = {
 def scene(name: str, bench: Bench) -> Iterator[Figure]:
     """One of the scenes."""
     each = SCENES[name]
+    # all durabilities where there is a target for each
+    durabilities = bench.scale.durabilities[: None if name == "small" else 1]
     for colour in bench.scale.colours:
-        for durability in bench.scale.durabilities:
+        for durability in durabilities:
             past = each.past(bench)
             samples = measure(bench, each, past, colour=colour, durability=durability)
             yield from turn_figures(

@@ -83,13 +83,13 @@ def turns(dsn, driven, thread_id):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_turn_on_2000_messages_writes_at_most_twice_that_on_20(ready_database, variant):
+def test_turn_on_2000_messages_writes_what_one_on_20_does(ready_database, variant):
     with variant.open(ready_database) as driven:
         fill(driven, "short", 20)
         fill(driven, "long", 2000)
         short, short_rows = turns(ready_database, driven, "short")
         long, long_rows = turns(ready_database, driven, "long")
-    assert long <= 2 * short
+    assert long <= 1.3 * short
     # The same rows each turn, on either: 2 new messages are among the items.
     assert len(set(short_rows)) == 1
     assert long_rows == short_rows
@@ -126,7 +126,7 @@ def test_put_by_itself_writes_what_is_new(ready_database, cold):
             found[count] = statistics.median(each[0] for each in rows[1:])
             loaded = first.get_tuple(config).checkpoint["channel_values"]["messages"]
             assert loaded == messages
-    assert found[2000] <= 2 * found[20]
+    assert found[2000] <= 1.3 * found[20]
 
 
 def test_edit_trim_and_fork_write_what_is_new(ready_database):
@@ -181,4 +181,4 @@ def test_dict_that_grows_writes_its_new_entry(ready_database, size):
             assert {tuple(each[1:3]) for each in costs[1:]} == {(1, 1)}
             found[count] = statistics.median(each[0] for each in costs[2:])
             assert driven.get_tuple(config).checkpoint["channel_values"] == {"d": value}
-    assert found[2000] <= 2 * found[20]
+    assert found[2000] <= 1.3 * found[20]

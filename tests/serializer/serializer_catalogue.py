@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import os
 import pathlib
 import re
 import sys
+import time as clock
 import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
@@ -22,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import pydantic
 import pydantic.dataclasses
+import pydantic_core
 from langchain_core import messages as lc
 from langchain_core.documents import Document
 from langchain_core.prompt_values import ChatPromptValue
@@ -351,6 +354,16 @@ CASES: dict[str, Any] = {
         memoryview(b"abcdefgh").cast("H"),
         memoryview(b"abcdef").cast("B", (2, 3)),
         memoryview(b""),
+        memoryview(b"abcd")[::-2],
+        memoryview(b"abcdefgh").cast("n"),
+        memoryview(b"ab").cast("c"),
+    ],
+    "struct sequences": lambda: [
+        clock.gmtime(0),
+        clock.localtime(10**9),
+        clock.struct_time(range(9)),
+        os.stat_result(range(10), {"st_atime_ns": 5, "st_mtime": 1.5}),
+        os.terminal_size((80, 24)),
     ],
     "lists": lambda: [[], [[]], [1, "a", None, [2.5]]],
     "tuples": lambda: [(), (1,), (1, (2, [3]))],
@@ -603,6 +616,24 @@ CASES: dict[str, Any] = {
     "classes": lambda: [int, str, Address, Plain, Color, ValueError],
 }
 
+try:
+    _url = pydantic_core.Url("http://a.b", preserve_empty_path=True)
+except TypeError:  # before pydantic 2.12
+    pass
+else:
+
+    class Bare(BaseModel):
+        model_config = ConfigDict(url_preserve_empty_path=True)
+        url: pydantic.AnyUrl
+
+    CASES["URLs without a path"] = lambda: [
+        pydantic_core.Url("http://a.b", preserve_empty_path=True),
+        pydantic_core.Url("http://a.b?q", preserve_empty_path=True),
+        pydantic_core.MultiHostUrl("http://a.b,c.d", preserve_empty_path=True),
+        Bare(url="http://a.b"),
+        Bare(url="http://a.b/"),
+    ]
+
 if hasattr(pydantic, "Secret"):
     CASES["Secret"] = lambda: [pydantic.Secret((1, {2})), pydantic.Secret[int](5)]
 
@@ -670,6 +701,11 @@ else:
         np.array([{"b": 1, "a": (1,)}, None], dtype=object),
         np.array([[1, "a"], [None, 2.5]], dtype=object, order="F"),
     ]
+    if hasattr(np.dtypes, "StringDType"):  # NumPy 2
+        CASES["numpy text"] = lambda: [
+            np.array([["a", "", "é\x00"], ["b", "c", "d"]], dtype=np.dtypes.StringDType()),
+            np.array([], dtype=np.dtypes.StringDType()),
+        ]
     CASES["numpy scalars"] = lambda: [
         np.float64("nan"),
         np.float64(1e16),
@@ -703,4 +739,48 @@ else:
         pd.Series([True, None], dtype="boolean"),
         pd.Series([{"a": 1}, (1,)]),
         pd.RangeIndex(5),
+    ]
+    CASES["pandas scalars"] = lambda: [
+        pd.Timestamp("2024-05-01"),
+        pd.Timestamp(1234567890123456789),
+        pd.Timestamp("2024-05-01T12:00:00.5").as_unit("ms"),
+        pd.Timestamp("0001-01-01").as_unit("s"),
+        pd.Timestamp("2024-10-27 00:30", tz="UTC").tz_convert("Europe/Paris"),
+        pd.Timestamp("2024-10-27 01:30", tz="UTC").tz_convert("Europe/Paris"),
+        pd.Timestamp("2024-05-01", tz=timezone(timedelta(hours=-5, minutes=-30))),
+        pd.Timestamp("2024-05-01", tz=timezone(timedelta(seconds=3601))),
+        pd.Timestamp("2024-05-01", tz=timezone(timedelta(hours=1), "CET")),
+        pd.Timestamp("2024-05-01").replace(fold=1),
+        pd.Timedelta(days=-1, nanoseconds=5),
+        pd.Timedelta(5, "s").as_unit("ms"),
+        pd.NaT,
+        pd.NA,
+        pd.Series([pd.NA, pd.NaT, pd.Timestamp("2024-05-01"), None, 1.5], dtype=object),
+        pd.DataFrame({"o": pd.Series([pd.Timedelta(5), "a"], dtype=object)}),
+    ]
+    CASES["pandas names and zones"] = lambda: [
+        *(
+            pd.Series([1], name=name)
+            for name in (
+                np.int64(1),
+                pd.Timestamp("2024-05-01"),
+                ((1, "a"), pd.NaT),
+                uuid.UUID(int=1),
+                Decimal("1.10"),
+                1 + 2j,
+                Color.RED,
+            )
+        ),
+        *(
+            pd.Series(pd.to_datetime(["2024-05-01", None]).tz_localize(zone))
+            for zone in (
+                timezone.utc,
+                timezone(timedelta(hours=-1)),
+                timezone(timedelta(hours=1), "CET"),
+                timezone(timedelta(seconds=3601)),
+                _PARIS,
+            )
+        ),
+        pd.Index(pd.date_range("2024-05-01", periods=2, tz=timezone(timedelta(hours=1), "X"))),
+        pd.Series(pd.Categorical([Color.RED, 1, None])),
     ]

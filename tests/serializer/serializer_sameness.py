@@ -34,6 +34,11 @@ def _library(got, want, path):
         from pandas import testing
 
         kind = type(want).__name__
+        if kind in ("Timestamp", "Timedelta", "NaTType", "NAType"):
+            _pandas_scalar(got, want, path)
+            return
+        if hasattr(want, "dtype") and want.dtype.kind == "O" and kind != "CategoricalIndex":
+            assert_same(list(got), list(want), path)
         name = "index" if kind.endswith("Index") else kind.removeprefix("Data").lower()
         getattr(testing, f"assert_{name}_equal")(got, want, check_exact=True)
         return
@@ -46,6 +51,17 @@ def _library(got, want, path):
         assert got.tobytes() == want.tobytes(), f"{path}: {got!r} != {want!r}"
     if want.shape:
         assert got.flags.writeable, f"{path}: is read-only"
+
+
+def _pandas_scalar(got, want, path):
+    if got is want:
+        return
+    assert got == want, f"{path}: {got!r} != {want!r}"
+    assert repr(got) == repr(want), path
+    assert got.unit == want.unit, f"{path}: unit"
+    if hasattr(want, "tzinfo"):
+        assert got.fold == want.fold, f"{path}: fold"
+        assert type(got.tzinfo) is type(want.tzinfo), f"{path}: zone"
 
 
 def _module(value):
@@ -73,6 +89,8 @@ def _sequence(got, want, path):
     assert len(got) == len(want), f"{path}: {len(got)} elements, not {len(want)}"
     for index, (one, other) in enumerate(zip(got, want, strict=True)):
         assert_same(one, other, f"{path}[{index}]")
+    if hasattr(want, "n_sequence_fields"):
+        assert_same(got.__reduce__()[1][1], want.__reduce__()[1][1], path)
     if isinstance(want, deque):
         assert got.maxlen == want.maxlen, f"{path}: maxlen"
 

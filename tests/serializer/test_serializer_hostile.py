@@ -791,6 +791,13 @@ def _object_array(item):
 
 
 _RANGE = {"$type": "RangeIndex", "name": None, "start": 0, "stop": 1, "step": 1}
+_NO_TIME = {"$type": "ndarray", "dtype": "<M8[ns]", "shape": [1], "data": "AAAAAAAAAAA="}
+
+
+def _series(data):
+    return {"$type": "Series", "name": None, "index": _RANGE, "data": data}
+
+
 _FRAMES = {
     "index": lambda part: {"$type": "Index", "name": None, "data": {"array": _object_array(part)}},
     "index data": lambda part: {"$type": "Index", "name": None, "data": part},
@@ -820,6 +827,43 @@ _FRAMES = {
         "index": _RANGE,
         "data": part,
     },
+    "times": lambda part: _series({"dtype": "datetime64[ns, UTC]", "array": _object_array(part)}),
+    "zone": lambda part: _series({"dtype": "x", "array": _NO_TIME, "tz": part}),
+    "codes": lambda part: _series(
+        {"codes": _object_array(part), "categories": _RANGE, "ordered": False}
+    ),
+    "categories": lambda part: _series(
+        {
+            "codes": {"$type": "ndarray", "dtype": "|i1", "shape": [1], "data": "AA=="},
+            "categories": {"$type": "Index", "name": None, "data": {"array": _object_array(part)}},
+            "ordered": False,
+        }
+    ),
+    "categories of arrays": lambda part: _series(
+        {
+            "codes": {"$type": "ndarray", "dtype": "|i1", "shape": [1], "data": "AA=="},
+            "categories": {
+                "$type": "Index",
+                "name": None,
+                "data": {"array": _object_array(_object_array(part))},
+            },
+            "ordered": False,
+        }
+    ),
+    "Timestamp": lambda part: {"$type": "Timestamp", "value": part, "unit": "us"},
+    "Timestamp zone": lambda part: {
+        "$type": "Timestamp",
+        "value": "2024-05-01T00:00:00+00:00",
+        "unit": "us",
+        "tz": part,
+    },
+    "Timestamp fold": lambda part: {
+        "$type": "Timestamp",
+        "value": "2024-05-01T00:00:00",
+        "unit": "us",
+        "fold": part,
+    },
+    "Timedelta": lambda part: {"$type": "Timedelta", "value": part, "unit": part},
     "dtype": lambda part: {"$type": "numpy", "dtype": [["a", part]], "data": "AAAA"},
     "dtype fields": lambda part: {
         "$type": "ndarray",

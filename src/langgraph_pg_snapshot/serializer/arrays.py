@@ -11,8 +11,8 @@ from .classes import check_type
 from .codec import DECODERS, Codec, Refused, Tree
 from .decoder import Decoder
 from .encoder import Encoder
-from .names import derives
-from .types_std import from_base64, to_base64
+from .names import derives, module_of
+from .types_bytes import from_base64, to_base64
 
 _PLAIN: Final[dict[str, Any]] = {
     "U": str.__str__,
@@ -65,8 +65,10 @@ class _Array:
         dtype = _dtype(numpy, dec.node(tree["dtype"], depth - 1))
         shape = tuple(check_type(size, int) for size in check_type(tree["shape"], list))
         order = "F" if tree.get("order") == "F" else "C"
-        if dtype.kind == "O":
+        if dtype.kind in "OT":
             items = check_type(dec.node(tree["items"], depth - 1), list)
+            if dtype.kind == "T" and not all(type(item) is str for item in items):
+                raise DeserializationError("a stored array of text holds something else")
             flat = numpy.empty(len(items), dtype)
             for index, item in enumerate(items):
                 flat[index] = item
@@ -107,11 +109,13 @@ class _Scalar:
 
 
 def _describe(dtype: Any) -> Any:
-    if dtype.names is None:
-        return dtype.str
-    if dtype.hasobject or dtype != library("numpy").dtype(dtype.descr):
-        raise Refused("can't be stored: its dtype can't be described")
-    return dtype.descr
+    numpy = library("numpy")
+    description = dtype.str if dtype.names is None else dtype.descr
+    if dtype.kind == "T":  # StringDType, whose str is not one that NumPy reads
+        description = "T"
+    if (dtype.names and dtype.hasobject) or numpy.dtype(description) != dtype:
+        raise Refused(f"can't be stored: its dtype, {dtype}, can't be described")
+    return description
 
 
 def _is_description(part: Any) -> bool:
@@ -133,7 +137,8 @@ def find_numpy(cls: type) -> Codec | None:
         return None
     if cls is numpy.ndarray:
         return _Array()
-    return _Scalar() if derives(cls, numpy.generic) else None
+    is_its_own = derives(cls, numpy.generic) and module_of(cls).partition(".")[0] == "numpy"
+    return _Scalar() if is_its_own else None
 
 
 DECODERS["ndarray"] = _Array().decode

@@ -12,7 +12,7 @@ import pydantic_core
 from pydantic import networks
 
 from .classes import check_names, check_type
-from .codec import Codec, Tree, add_record
+from .codec import Codec, Record, Tree, add_record
 from .decoder import Decoder
 from .encoder import Encoder
 from .names import derives, tag_of
@@ -22,12 +22,12 @@ from .state import MISSING, default_value
 _FIELDS_SET = "$fields_set"
 
 
-def _holder(cls: type, attribute: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _holder(cls: type, attribute: str, convert: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that builds ``cls``, which wraps one value, around that value."""
 
-    def build(value: Any) -> Any:
+    def build(value: Any, **options: Any) -> Any:
         made: Any = object.__new__(cls)
-        object.__setattr__(made, attribute, convert(value))
+        object.__setattr__(made, attribute, convert(value, **options))
         return made
 
     return build
@@ -41,22 +41,29 @@ for _cls, _kind in ((pydantic.SecretStr, str), (pydantic.SecretBytes, bytes)):
         _holder(_cls, "_secret_value", partial(check_type, expected=_kind)),
     )
 
-add_record(
-    pydantic_core.Url,
-    "Url",
-    lambda value: {"value": str(value)},
-    lambda value: pydantic_core.Url(check_type(value, str)),
-)
-add_record(
-    pydantic_core.MultiHostUrl,
-    "MultiHostUrl",
-    lambda value: {"value": str(value)},
-    lambda value: pydantic_core.MultiHostUrl(check_type(value, str)),
-)
+
+def _url_parts(value: Any) -> dict[str, Any]:
+    """Take a parsed URL apart: its text, and whether to leave an empty path empty."""
+    text = str(value)
+    if type(value)(text) == value:
+        return {"value": text}
+    return {"value": text, "preserve_empty_path": True}
+
+
+def _url_parser(cls: Any) -> Callable[..., Any]:
+    def parse(value: object, preserve_empty_path: object = None) -> Any:
+        text = check_type(value, str)
+        return cls(text) if preserve_empty_path is None else cls(text, preserve_empty_path=True)
+
+    return parse
+
+
+for _parsed in (pydantic_core.Url, pydantic_core.MultiHostUrl):
+    add_record(_parsed, _parsed.__name__, _url_parts, _url_parser(_parsed))
 
 
 # Private to pydantic, and there since 2.10; before, its URLs were the parsed ones themselves.
-_URL_BASES: tuple[tuple[Any, Callable[[str], Any]], ...] = (
+_URL_BASES: tuple[tuple[Any, Any], ...] = (
     (getattr(networks, "_BaseUrl", None), pydantic_core.Url),
     (getattr(networks, "_BaseMultiHostUrl", None), pydantic_core.MultiHostUrl),
 )
@@ -70,25 +77,19 @@ _SECRETS = tuple(
 )
 
 
-class _UrlKind:
+class _UrlKind(Record):
     """``AnyUrl`` and its kin: a class around a parsed URL, which knows what to allow."""
 
-    def __init__(self, cls: type, parse: Callable[[str], Any]) -> None:
-        self.tag = tag_of(cls)
-        self.build = _holder(cls, "_url", parse)
-
-    def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        return {"$type": self.tag, "value": enc.node(str(value), depth - 1)}
-
-    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        return self.build(check_type(dec.node(tree["value"], depth - 1), str))
+    def __init__(self, cls: type, parsed: Any) -> None:
+        hold = _holder(cls, "_url", _url_parser(parsed))
+        super().__init__(tag_of(cls), lambda value: _url_parts(value._url), hold)  # noqa: SLF001  # its one attribute
 
 
 def find_url(cls: type) -> Codec | None:
     """Find the codec of a pydantic URL class."""
-    for base, parse in _URL_BASES:
+    for base, parsed in _URL_BASES:
         if base is not None and derives(cls, base):
-            return _UrlKind(cls, parse)
+            return _UrlKind(cls, parsed)
     return None
 
 

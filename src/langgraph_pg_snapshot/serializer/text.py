@@ -37,6 +37,11 @@ def is_storable(text: str) -> bool:
     return True
 
 
+def plain_text(text: Any) -> Any:
+    """Make exactly a str of a subclass's instance: what a name or a pattern is made of."""
+    return str.__str__(text) if isinstance(text, str) else text
+
+
 def escape(text: str) -> str:
     r"""Write NUL, surrogates and backslashes as ``\uXXXX`` and ``\\``; all else stays."""
     return _UNSTORABLE.sub(

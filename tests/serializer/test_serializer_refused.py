@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 import zoneinfo
 from datetime import datetime
 from pathlib import Path
@@ -127,3 +128,10 @@ def test_arrays_come_back_writable_and_without_what_equality_passes_over():
     assert_same(back, np.zeros(2, "i4"))
     assert back.flags.writeable
     assert back.dtype.metadata is None
+
+
+def test_how_a_uuid_was_made_is_not_kept():
+    value = uuid.UUID(int=1, is_safe=uuid.SafeUUID.safe)
+    back = SnapshotSerializer().loads(SnapshotSerializer().dumps(value))
+    assert back == value
+    assert back.is_safe is uuid.SafeUUID.unknown

@@ -2,6 +2,7 @@
 
 from langgraph_pg_snapshot.errors import (
     ArgumentTypeError,
+    ChannelNotStoredError,
     ConcurrentWriteError,
     ConnectionUnavailableError,
     DamagedThreadError,
@@ -16,12 +17,21 @@ from langgraph_pg_snapshot.errors import (
     TypeNotAllowedError,
     WrongColorError,
 )
-from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
+from langgraph_pg_snapshot.models import (
+    CheckpointInfo,
+    StorageStats,
+    TableSize,
+    ThreadInfo,
+    ThreadSize,
+    UnloadableValue,
+)
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 __all__ = [
     "ArgumentTypeError",
+    "ChannelNotStoredError",
+    "CheckpointInfo",
     "ConcurrentWriteError",
     "ConnectionUnavailableError",
     "DamagedThreadError",
@@ -35,7 +45,10 @@ __all__ = [
     "SnapshotError",
     "SnapshotSerializer",
     "StorageError",
+    "StorageStats",
+    "TableSize",
     "ThreadInfo",
+    "ThreadSize",
     "TypeNotAllowedError",
     "UnloadableValue",
     "WrongColorError",

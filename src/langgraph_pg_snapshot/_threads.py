@@ -8,7 +8,12 @@ from typing import Any, Literal
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._calls import directory
 from langgraph_pg_snapshot._calls import threads as calls
-from langgraph_pg_snapshot.models import ThreadInfo, UnloadableValue
+from langgraph_pg_snapshot.models import (
+    CheckpointInfo,
+    StorageStats,
+    ThreadInfo,
+    UnloadableValue,
+)
 
 
 class ThreadDirectory(SaverBase):
@@ -97,6 +102,126 @@ class ThreadDirectory(SaverBase):
         return await self._arun(
             directory.list_threads(self._plan_store, limit, before, filter, order)
         )
+
+    def history(
+        self,
+        thread_id: str,
+        *,
+        checkpoint_ns: str = "",
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> Sequence[CheckpointInfo]:
+        """Checkpoints of a thread without their values, newest first; empty if there is none.
+
+        One statement, which reads no item and no pending write. (`list` has the values.)
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: Its namespace; "" (default) is the root.
+            limit: At most so many; None (default) means all.
+            before: A checkpoint id: only older ones, to go on after the last one of a page.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            DeserializationError: Stored metadata can't be built.
+            StorageError: The database refused or failed.
+        """
+        return self._run(
+            directory.history(self._plan_store, thread_id, checkpoint_ns, limit, before)
+        )
+
+    async def ahistory(
+        self,
+        thread_id: str,
+        *,
+        checkpoint_ns: str = "",
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> Sequence[CheckpointInfo]:
+        """Like `history`."""
+        return await self._arun(
+            directory.history(self._plan_store, thread_id, checkpoint_ns, limit, before)
+        )
+
+    def get_channel(
+        self,
+        thread_id: str,
+        channel: str,
+        *,
+        last: int | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_ns: str = "",
+        default: Any = None,
+    ) -> Any:
+        """The value of one channel; nothing else of the checkpoint is read.
+
+        Args:
+            thread_id: The thread.
+            channel: The channel.
+            last: Only the last so many elements of a list or tuple. Of a list that is stored by
+                element (one longer than 256 bytes, of elements of 48 or more) only these are read.
+            checkpoint_id: The checkpoint; None (default) is the newest one.
+            checkpoint_ns: Its namespace; "" (default) is the root.
+            default: What to return if thread, checkpoint or channel is not there. (A channel that
+                holds None is there; pass something else to tell the two apart.)
+
+        Raises:
+            InvalidArgumentError: An argument is not usable, or ``last`` is given for what is no
+                list or tuple.
+            ChannelNotStoredError: It is a DeltaChannel, and this checkpoint holds no snapshot of
+                it: only the graph can rebuild it.
+            DeserializationError: The value can't be built.
+            StorageError: The database refused or failed.
+        """
+        return self._run(
+            directory.get_channel(
+                self._plan_store,
+                thread_id,
+                channel,
+                last=last,
+                checkpoint_id=checkpoint_id,
+                checkpoint_ns=checkpoint_ns,
+                default=default,
+            )
+        )
+
+    async def aget_channel(
+        self,
+        thread_id: str,
+        channel: str,
+        *,
+        last: int | None = None,
+        checkpoint_id: str | None = None,
+        checkpoint_ns: str = "",
+        default: Any = None,
+    ) -> Any:
+        """Like `get_channel`."""
+        return await self._arun(
+            directory.get_channel(
+                self._plan_store,
+                thread_id,
+                channel,
+                last=last,
+                checkpoint_id=checkpoint_id,
+                checkpoint_ns=checkpoint_ns,
+                default=default,
+            )
+        )
+
+    def stats(self) -> StorageStats:
+        """Counts, sizes of the tables, and the ten largest threads.
+
+        The counts are exact, so this reads every row of every thread (though not values that are
+        kept out of their rows): a look from time to time, not one a request.
+
+        Raises:
+            StorageError: The database refused or failed.
+        """
+        return self._run(directory.stats(self._plan_store))
+
+    async def astats(self) -> StorageStats:
+        """Like `stats`."""
+        return await self._arun(directory.stats(self._plan_store))
 
     def check(self, thread_id: str) -> Sequence[UnloadableValue]:
         """Try to load every value of a thread's history, as after a class was renamed or removed.

@@ -62,6 +62,10 @@ class DamagedThreadError(SnapshotError):
     """A checkpoint names items that are not in the database."""
 
 
+class ChannelNotStoredError(SnapshotError, LookupError):
+    """The channel's value is not stored by itself: the graph rebuilds it."""
+
+
 class SerializationError(SnapshotError, TypeError):
     """A value can't be stored: the message names the place inside the value and its type."""
 

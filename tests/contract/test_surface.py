@@ -26,7 +26,7 @@ def test_every_operation_has_both_colours():
     assert set(PAIRS) >= {
         *("get", "get_tuple", "list", "put", "put_writes", "delete_thread", "delete_for_runs"),
         *("copy_thread", "prune", "get_delta_channel_history", "setup"),
-        *("save_state", "load_state", "list_threads"),
+        *("save_state", "load_state", "list_threads", "history", "get_channel", "stats"),
     }
 
 

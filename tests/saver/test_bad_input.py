@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from datetime import datetime, timezone
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from langgraph_pg_snapshot import (
     SerializationError,
     SnapshotError,
     StorageError,
+    ThreadInfo,
 )
 
 PASSWORD = "s3cret-Passw0rd"
@@ -93,6 +95,8 @@ def test_ids_as_arguments(nowhere, bad, said):
         "thread_id   ": lambda: nowhere.prune([bad]),
         "thread_id    ": lambda: nowhere.load_state(bad),
         "thread_id     ": lambda: nowhere.save_state(bad, {}),
+        "thread_id      ": lambda: nowhere.history(bad),
+        "thread_id       ": lambda: nowhere.get_channel(bad, "a"),
         "task_id": lambda: nowhere.put_writes(config_of("t", "c"), [("a", 1)], bad),
         "checkpoint_id": lambda: nowhere.put(
             config_of("t"), {**checkpoint_of({}, {}), "id": bad}, {}, {}
@@ -127,6 +131,40 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.list(None, before="id"), TypeError, "before must be a RunnableConfig"),
         (lambda s: s.list_threads(limit=-1), ValueError, "limit"),
         (lambda s: s.list_threads(before="t"), TypeError, "before"),
+        (lambda s: s.list_threads(limit="3"), TypeError, "limit must be an int"),
+        (lambda s: s.list_threads(limit=True), TypeError, "limit must be an int"),
+        (lambda s: s.list_threads(order="best"), ValueError, "'best'.*'newest', 'oldest'"),
+        (lambda s: s.list_threads(order=None), ValueError, "order None"),
+        (lambda s: s.list_threads(filter="x"), TypeError, "filter must be a dict"),
+        (lambda s: s.list_threads(filter={1: 2}), TypeError, "filter key must be a str"),
+        (lambda s: s.list_threads(filter={"a\x00": 2}), ValueError, "filter key .*NUL"),
+        (lambda s: s.list(None, filter={1: 2}), TypeError, "filter key must be a str"),
+        (lambda s: s.list_threads(filter={"step": 1}), ValueError, "'step'.*list"),
+        (
+            lambda s: s.list_threads(before=ThreadInfo("t", None, "2026-01-01")),
+            TypeError,
+            "before.updated_at must be a datetime",
+        ),
+        (
+            lambda s: s.list_threads(before=ThreadInfo("t", None, datetime(2026, 1, 1))),  # noqa: DTZ001
+            TypeError,
+            "time zone",
+        ),
+        (
+            lambda s: s.list_threads(before=ThreadInfo(7, None, datetime.now(timezone.utc))),
+            TypeError,
+            "before.thread_id must be a str",
+        ),
+        (lambda s: s.history("t", limit=-1), ValueError, "limit must be at least 0"),
+        (lambda s: s.history("t", before=7), TypeError, "before must be a str"),
+        (lambda s: s.history("t", before="a\x00"), ValueError, "before holds a NUL"),
+        (lambda s: s.history("t", checkpoint_ns=None), TypeError, "checkpoint_ns must be a str"),
+        (lambda s: s.get_channel("t", "c", last=-1), ValueError, "last must be at least 0"),
+        (lambda s: s.get_channel("t", "c", last="1"), TypeError, "last must be an int"),
+        (lambda s: s.get_channel("t", "c", last=True), TypeError, "last must be an int"),
+        (lambda s: s.get_channel("t", 7), TypeError, "channel must be a str"),
+        (lambda s: s.get_channel("t", "c", checkpoint_id=7), TypeError, "checkpoint_id must be"),
+        (lambda s: s.get_channel("t", "c", checkpoint_ns=7), TypeError, "checkpoint_ns must be"),
         (lambda s: s.prune("thread"), TypeError, "thread_ids must be a list"),
         (lambda s: s.delete_for_runs("run"), TypeError, "run_ids must be a list"),
         (lambda s: s.prune(["t"], strategy="oldest"), ValueError, "'oldest'"),
@@ -139,7 +177,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
         (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
     ],
-    ids=range(14),
+    ids=range(36),
 )
 def test_other_arguments(nowhere, call, error, said):
     with pytest.raises(error, match=said) as caught:

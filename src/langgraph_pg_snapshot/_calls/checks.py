@@ -11,16 +11,18 @@ from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import NamespaceKey, check_id
 
 
-def check_limit(limit: int | None) -> int | None:
+def check_limit(limit: int | None, argument: str = "limit") -> int | None:
     """Return a limit that is None or an int of at least 0.
 
     Raises:
         InvalidArgumentError: It is neither.
     """
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-        raise ArgumentTypeError(f"limit must be an int or None, got {type(limit).__name__}")
+        raise ArgumentTypeError(f"{argument} must be an int or None, got {type(limit).__name__}")
     if limit is not None and limit < 0:
-        raise InvalidArgumentError(f"limit must be at least 0, got {limit}; None means no limit")
+        raise InvalidArgumentError(
+            f"{argument} must be at least 0, got {limit}; None means no limit"
+        )
     return limit
 
 

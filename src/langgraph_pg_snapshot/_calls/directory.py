@@ -7,13 +7,21 @@ from datetime import datetime
 from functools import partial
 from typing import Any, get_args
 
-from langgraph_pg_snapshot._calls.checks import check_filter, check_limit
+from langgraph_pg_snapshot._calls.checks import check_filter, check_limit, operation_on
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
+from langgraph_pg_snapshot._plans import channel as channels
 from langgraph_pg_snapshot._plans import directory
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-from langgraph_pg_snapshot.models import ThreadInfo, check_id
+from langgraph_pg_snapshot.models import (
+    CheckpointInfo,
+    NamespaceKey,
+    StorageStats,
+    Target,
+    ThreadInfo,
+    check_id,
+)
 from langgraph_pg_snapshot.sql import STEP_METADATA
 
 
@@ -55,3 +63,47 @@ def _cursor(before: ThreadInfo | None) -> directory.Cursor | None:
             "before.updated_at must be a datetime with a time zone, as list_threads gave it"
         )
     return directory.Cursor(before.updated_at, check_id("before.thread_id", before.thread_id))
+
+
+def history(
+    store: Store, thread_id: str, checkpoint_ns: str, limit: int | None, before: str | None
+) -> Call[list[CheckpointInfo]]:
+    """Read a thread's history without values."""
+    key = _key(thread_id, checkpoint_ns)
+    if before is not None:
+        check_id("before", before)
+    return Call(
+        operation_on("history", store, key),
+        partial(directory.list_history, store, key, check_limit(limit), before),
+    )
+
+
+def get_channel(
+    store: Store,
+    thread_id: str,
+    channel: str,
+    *,
+    last: int | None,
+    checkpoint_id: str | None,
+    checkpoint_ns: str,
+    default: Any,
+) -> Call[Any]:
+    """Read one channel."""
+    if checkpoint_id is not None:
+        check_id("checkpoint_id", checkpoint_id)
+    target = Target(_key(thread_id, checkpoint_ns), checkpoint_id)
+    check_id("channel", channel)
+    check_limit(last, "last")
+    return Call(
+        operation_on("get_channel", store, target.key),
+        partial(channels.get_channel, store, target, channel, last, default),
+    )
+
+
+def stats(store: Store) -> Call[StorageStats]:
+    """Count what is stored."""
+    return Call(Operation("stats", store.queries.label), partial(directory.get_stats, store))
+
+
+def _key(thread_id: str, checkpoint_ns: str) -> NamespaceKey:
+    return NamespaceKey(check_id("thread_id", thread_id), check_id("checkpoint_ns", checkpoint_ns))

@@ -1,4 +1,4 @@
-"""The directory of threads."""
+"""The directory of threads, their history, and what they take: all without their values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,26 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from langgraph_pg_snapshot._plans.codec import Blob, dump_members, load_metadata, load_sealed
+from langgraph_pg_snapshot._plans.codec import (
+    Blob,
+    dump_members,
+    load_metadata,
+    load_sealed,
+    parse_json,
+)
+from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import about
-from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.models import (
+    CheckpointInfo,
+    NamespaceKey,
+    StorageStats,
+    TableSize,
+    ThreadInfo,
+    ThreadSize,
+)
+from langgraph_pg_snapshot.sql import RELATIONS
 
 # As in the statements, which say why it stands there.
 PAGE = 1_000
@@ -58,6 +73,16 @@ class _ThreadRow(NamedTuple):
     metadata: str | None  # of the newest checkpoint, as the next two
     sealed_type: str | None
     sealed: bytes | None
+
+
+class _HistoryRow(NamedTuple):
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    created_at: datetime
+    metadata: str
+    sealed_type: str | None
+    sealed: bytes | None
+    updated: str | None  # channels
 
 
 def list_threads(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
@@ -128,6 +153,55 @@ def _thread_info(store: Store, row: _ThreadRow) -> ThreadInfo:
         newest = metadata_of(store, row.metadata or "{}", row.sealed_type, row.sealed)
     return ThreadInfo(
         row.thread_id, row.created_at, row.updated_at, row.checkpoints, {**said, **newest}
+    )
+
+
+def list_history(
+    store: Store, key: NamespaceKey, limit: int | None, before: str | None
+) -> Plan[list[CheckpointInfo]]:
+    """Checkpoints of a namespace without their values, newest first: one statement."""
+    which = "which_any" if before is None else "which_before"
+    rows = yield Stmt(
+        store.queries("history", which), {**key._asdict(), "limit": limit, "before": before}
+    )
+    if len(rows) > HEAVY:
+        yield Heavy()
+    return [_checkpoint_info(store, key.checkpoint_ns, _HistoryRow(*row)) for row in rows]
+
+
+def _checkpoint_info(store: Store, checkpoint_ns: str, row: _HistoryRow) -> CheckpointInfo:
+    with about(f"checkpoint {row.checkpoint_id!r}"):
+        metadata = metadata_of(store, row.metadata, row.sealed_type, row.sealed)
+        updated = parse_json(row.updated) if row.updated else None
+        channels = store.codec.snapshot.decode(updated)
+    step, source = metadata.get("step"), metadata.get("source")
+    return CheckpointInfo(
+        checkpoint_ns,
+        row.checkpoint_id,
+        row.parent_checkpoint_id,
+        row.created_at,
+        step if isinstance(step, int) else None,
+        source if isinstance(source, str) else None,
+        None if channels is None else [channel for channel in channels if is_state(channel)],
+        metadata,
+    )
+
+
+def get_stats(store: Store) -> Plan[StorageStats]:
+    """Counts and sizes: one statement for the tables, one that reads every row."""
+    sizes = yield Stmt(
+        store.queries("table_sizes"),
+        {"names": [store.queries.relations[table] for table in RELATIONS]},
+    )
+    rows = yield Stmt(store.queries("largest_threads"), {})
+    threads, checkpoints, items, writes = rows[0][5:] if rows else (0, 0, 0, 0)
+    return StorageStats(
+        threads,
+        checkpoints,
+        items,
+        writes,
+        tables=[TableSize(*size) for size in sizes],
+        largest_threads=[ThreadSize(*row[:5]) for row in rows],
     )
 
 

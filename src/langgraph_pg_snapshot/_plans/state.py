@@ -46,10 +46,10 @@ def load_state(store: Store, thread_id: str) -> Plan[dict[str, Any] | None]:
     if found is None:
         return None
     values = found.checkpoint["channel_values"]
-    return {channel: _bare(value) for channel, value in values.items() if is_state(channel)}
+    return {channel: bare(value) for channel, value in values.items() if is_state(channel)}
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
     """A value as the graph has it: LangGraph wraps what it stores of a DeltaChannel."""
     return value.value if isinstance(value, _DeltaSnapshot) else value
 

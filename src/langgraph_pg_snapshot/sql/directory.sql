@@ -92,3 +92,62 @@ t.thread_id = ANY (ARRAY(SELECT m.thread_id FROM {metadata} AS m WHERE {said})) 
 (SELECT count(*) = 0 FROM {metadata} AS m, jsonb_each(m.metadata) AS said (key, value)
  WHERE m.thread_id = t.thread_id AND said.key = ANY (%(absent)s::text[])
     AND said.value <> 'null')
+
+-- name: history
+-- Checkpoints of a namespace without their values, newest first.
+SELECT h.checkpoint_id, h.parent_checkpoint_id, h.created_at, h.metadata::text, h.sealed_type,
+    h.sealed, h.header ->> 'updated_channels'
+FROM {history} AS h
+WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+    AND {which}
+ORDER BY h.checkpoint_id DESC
+LIMIT %(limit)s::bigint
+
+-- name: get_channel
+-- How one channel of a checkpoint lies, and whether it is a DeltaChannel.
+SELECT (h.channel_values -> %(channel)s::text)::text,
+    h.header -> 'channel_versions' ? %(channel)s::text
+        AND coalesce(h.metadata -> 'counters_since_delta_snapshot' ? %(channel)s::text, false)
+FROM {history} AS h
+WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+    AND {which}
+ORDER BY h.checkpoint_id DESC
+LIMIT 1
+
+-- name: table_sizes
+-- What each table takes on disk: all, and the part that is its indexes.
+SELECT c.relname, pg_total_relation_size(c.oid), pg_indexes_size(c.oid)
+FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, position)
+JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(wanted.name)
+ORDER BY wanted.position
+
+-- name: largest_threads
+-- The ten threads with the most bytes, each beside the sums over all threads. Reads every row, but
+-- of a value that is kept out of its row (TOAST) only how long it is.
+SELECT each.thread_id, each.checkpoints, each.items, each.writes, each.bytes,
+    count(*) FILTER (WHERE each.checkpoints > 0) OVER (),
+    sum(each.checkpoints) OVER ()::bigint, sum(each.items) OVER ()::bigint,
+    sum(each.writes) OVER ()::bigint
+FROM (
+    SELECT part.thread_id, sum(part.checkpoints)::bigint AS checkpoints,
+        sum(part.items)::bigint AS items, sum(part.writes)::bigint AS writes,
+        sum(part.bytes)::bigint AS bytes
+    FROM (
+        SELECT h.thread_id, count(*) AS checkpoints, 0 AS items, 0 AS writes,
+            sum(pg_column_size(h.header) + pg_column_size(h.metadata)
+                + coalesce(pg_column_size(h.sealed), 0) + pg_column_size(h.channel_values)
+                + pg_column_size(h.items)) AS bytes
+        FROM {history} AS h GROUP BY h.thread_id
+        UNION ALL
+        SELECT i.thread_id, 0, count(*), 0,
+            sum(coalesce(pg_column_size(i.item), pg_column_size(i.blob)))
+        FROM {items} AS i GROUP BY i.thread_id
+        UNION ALL
+        SELECT w.thread_id, 0, 0, count(*),
+            sum(coalesce(pg_column_size(w.value), pg_column_size(w.blob)))
+        FROM {writes} AS w GROUP BY w.thread_id
+    ) AS part
+    GROUP BY part.thread_id
+) AS each
+ORDER BY each.bytes DESC, each.thread_id
+LIMIT 10

@@ -31,16 +31,7 @@ def assert_same(got, want, path="value"):
 
 def _library(got, want, path):
     if _module(want).startswith("pandas"):
-        from pandas import testing
-
-        kind = type(want).__name__
-        if kind in ("Timestamp", "Timedelta", "NaTType", "NAType"):
-            _pandas_scalar(got, want, path)
-            return
-        if hasattr(want, "dtype") and want.dtype.kind == "O" and kind != "CategoricalIndex":
-            assert_same(list(got), list(want), path)
-        name = "index" if kind.endswith("Index") else kind.removeprefix("Data").lower()
-        getattr(testing, f"assert_{name}_equal")(got, want, check_exact=True)
+        _pandas(got, want, path)
         return
     assert got.dtype == want.dtype, f"{path}: {got.dtype} is not {want.dtype}"
     assert got.shape == want.shape, f"{path}: shape"
@@ -62,6 +53,28 @@ def _pandas_scalar(got, want, path):
     if hasattr(want, "tzinfo"):
         assert got.fold == want.fold, f"{path}: fold"
         assert type(got.tzinfo) is type(want.tzinfo), f"{path}: zone"
+
+
+def _pandas(got, want, path):
+    from pandas import testing
+
+    kind = type(want).__name__
+    if kind in ("Timestamp", "Timedelta", "NaTType", "NAType"):
+        _pandas_scalar(got, want, path)
+    elif kind == "DataFrame":
+        assert_same(got.columns, want.columns, f"{path}.columns")
+        assert_same(got.index, want.index, f"{path}.index")
+        for place in range(want.shape[1]):
+            assert_same(got.iloc[:, place], want.iloc[:, place], f"{path}.iloc[:, {place}]")
+    elif str(want.dtype) == "object" and kind in ("Series", "Index"):  # pandas would ask the objects whether they are equal
+        assert got.dtype == want.dtype, f"{path}: {got.dtype} is not {want.dtype}"
+        assert_same(got.name, want.name, f"{path}.name")
+        assert_same(list(got), list(want), path)
+        if kind == "Series":
+            assert_same(got.index, want.index, f"{path}.index")
+    else:
+        name = "index" if kind.endswith("Index") else "series"
+        getattr(testing, f"assert_{name}_equal")(got, want, check_exact=True)
 
 
 def _module(value):
@@ -192,6 +205,11 @@ def _equal(got, want, path):
     assert got == want, f"{path}: {got!r} != {want!r}"
 
 
+def _slice(got, want, path):
+    for name in ("start", "stop", "step"):
+        assert_same(getattr(got, name), getattr(want, name), f"{path}.{name}")
+
+
 def _identical(got, want, path):
     assert got is want, f"{path}: another class"
 
@@ -207,6 +225,7 @@ _CHECKS = [
     ((set, frozenset), _set),
     ((datetime, time), _moment),
     (memoryview, _view),
+    (slice, _slice),
     (BaseModel, _model),
     (BaseException, _exception),
     (type, _identical),

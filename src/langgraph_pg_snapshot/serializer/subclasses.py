@@ -29,6 +29,10 @@ class _Subclass:
             raise Refused(f"is a {base.__name__} with __slots__ of its own")
         self.cls = cls
         self.base: Any = base
+        try:
+            base.__new__(cls)  # type: ignore[call-overload]  # one of _BASES
+        except TypeError:  # as Python's own time.struct_time
+            raise Refused(f"is a {base.__name__} that only compiled code can make") from None
         self.tag = tag_of(cls)
         self.fields = Fields(cls, self.tag, {})
 

@@ -66,7 +66,10 @@ def _pandas(got, want, path):
         assert_same(got.index, want.index, f"{path}.index")
         for place in range(want.shape[1]):
             assert_same(got.iloc[:, place], want.iloc[:, place], f"{path}.iloc[:, {place}]")
-    elif str(want.dtype) == "object" and kind in ("Series", "Index"):  # pandas would ask the objects whether they are equal
+    elif str(want.dtype) == "object" and kind in (
+        "Series",
+        "Index",
+    ):  # pandas would ask the objects whether they are equal
         assert got.dtype == want.dtype, f"{path}: {got.dtype} is not {want.dtype}"
         assert_same(got.name, want.name, f"{path}.name")
         assert_same(list(got), list(want), path)

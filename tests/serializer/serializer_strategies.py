@@ -390,7 +390,9 @@ def nested(inner):
     return st.one_of([make(inner) for make in KINDS.values()])
 
 
-leaves = hashables | binaries.map(bytearray) | views
+# So that what is added to the catalogue is nested, too.
+catalogued = st.sampled_from(sorted(kinds.CASES)).map(lambda name: kinds.CASES[name]())
+leaves = hashables | binaries.map(bytearray) | views | catalogued
 # Not st.recursive(): with this many kinds, it takes many times as long.
 shallow = leaves | nested(scalars)
 values: st.SearchStrategy[Any] = leaves | nested(shallow)

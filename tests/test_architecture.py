@@ -27,6 +27,9 @@ MAY_IMPORT = {
     "_hooks": {"_plans", "_calls", "_base"},
     "_threads": {"models", "_calls", "_base"},
     "saver": {"_hooks", "_threads"},
+    "transfer": {
+        *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver")
+    },
     "embedded": {"errors"},
     "__init__": {"errors", "models", "saver", "serializer"},
 }

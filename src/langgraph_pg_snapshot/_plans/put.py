@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -55,6 +56,8 @@ class NewCheckpoint:
     metadata: Mapping[str, Any]
     new_versions: Mapping[str, Any]
     is_root: bool = False  # it shares the parent's items, but is no child of it
+    created_at: datetime | None = None  # None: now
+    with_unversioned: bool = False  # values of channels that have no version are stored, too
 
 
 def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
@@ -194,8 +197,11 @@ def _lay_out(
 ) -> dict[str, Stored]:
     """Where each channel's value is to lie; what is encoded for it is kept in ``described``."""
     values: Mapping[str, Any] = new.checkpoint["channel_values"]
+    versions: Mapping[str, Any] = new.checkpoint["channel_versions"]
+    if new.with_unversioned:
+        versions = {**dict.fromkeys(values), **versions}
     stored: dict[str, Stored] = {}
-    for channel, version in new.checkpoint["channel_versions"].items():
+    for channel, version in versions.items():
         if (
             channel not in new.new_versions
             and parent is not None
@@ -240,6 +246,7 @@ def _checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
         "metadata": metadata,
         "sealed_type": sealed.type if sealed else None,
         "sealed": sealed.data if sealed else None,
+        "created_at": new.created_at,
     }
 
 
@@ -293,8 +300,12 @@ def put_writes(
     writes: Sequence[tuple[str, Any]],
     task_id: str,
     task_path: str,
+    *,
+    indices: Sequence[int] | None = None,
 ) -> Plan[None]:
     """Store what a task wrote, in one statement.
+
+    ``indices`` are given where the writes have theirs already; LangGraph numbers them by place.
 
     Raises:
         SerializationError: A value can't be stored; nothing was sent.
@@ -306,7 +317,8 @@ def put_writes(
         with about(f"write to channel {channel!r}"):
             piece = store.codec.piece(value)
         # A statement can't touch a row twice: of two writes with one fixed index the last holds.
-        rows[WRITES_IDX_MAP.get(channel, place)] = (channel, store.codec.columns(piece))
+        index = WRITES_IDX_MAP.get(channel, place) if indices is None else indices[place]
+        rows[index] = (channel, store.codec.columns(piece))
     if rows:
         yield Stmt(
             store.queries("put_writes"),

@@ -8,8 +8,10 @@
 -- thread is written only if it is news. It tells whether a checkpoint that had this id before
 -- referenced no other items (null if there was none).
 WITH created AS (
-    INSERT INTO {threads} (thread_id, checkpoint_ns, appended, next_items, epoch)
+    INSERT INTO {threads} (
+        thread_id, checkpoint_ns, created_at, updated_at, appended, next_items, epoch)
     SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
+        coalesce(%(created_at)s::timestamptz, now()), coalesce(%(created_at)s::timestamptz, now()),
         cardinality(%(item_ids)s::bigint[]), %(next_items)s::jsonb, %(epoch)s::bigint
     WHERE %(is_new)s::boolean
     ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
@@ -17,7 +19,8 @@ WITH created AS (
 ), advanced AS (
     UPDATE {threads} AS t
     SET appended = t.appended + cardinality(%(item_ids)s::bigint[]),
-        next_items = %(next_items)s::jsonb, updated_at = now()
+        next_items = %(next_items)s::jsonb,
+        updated_at = coalesce(%(created_at)s::timestamptz, now())
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
         AND t.epoch = %(epoch)s::bigint AND t.appended = %(appended)s::bigint
         AND NOT %(is_new)s::boolean
@@ -43,10 +46,11 @@ WITH created AS (
     ON CONFLICT (thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
 )
 INSERT INTO {history} AS h (
-    thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id,
+    thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, created_at,
     header, metadata, sealed_type, sealed, channel_values, items, item_count)
 SELECT %(thread_id)s::text, %(checkpoint_ns)s::text, %(checkpoint_id)s::text,
     %(parent_checkpoint_id)s::text, %(run_id)s::text,
+    coalesce(%(created_at)s::timestamptz, now()),
     %(header)s::jsonb, %(metadata)s::jsonb, %(sealed_type)s::text, %(sealed)s::bytea,
     %(channel_values)s::jsonb, %(ranges)s::int8multirange, %(item_count)s::integer
 WHERE EXISTS (SELECT 1 FROM thread)

@@ -1,0 +1,43 @@
+"""What copying threads from and to other savers asks of our tables, besides puts and reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from langgraph_pg_snapshot._plans.steps import Plan, Row, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.models import Target
+
+
+def page_of_threads(store: Store, after: str | None, limit: int) -> Plan[list[str]]:
+    """The ids of threads that follow, in their order."""
+    rows = yield Stmt(store.queries("transfer_threads"), {"after": after, "limit": limit})
+    return [thread_id for (thread_id,) in rows]
+
+
+def count_threads(store: Store) -> Plan[int]:
+    """How many threads there are."""
+    [(threads,)] = yield Stmt(store.queries("transfer_count"), {})
+    return int(threads)
+
+
+def contents(store: Store, thread_id: str) -> Plan[tuple[list[Row], list[Row]]]:
+    """A thread's checkpoints with their parents, and how much each of its tasks wrote."""
+    params = {"thread_id": thread_id}
+    places = yield Stmt(store.queries("transfer_places"), params)
+    tasks = yield Stmt(store.queries("transfer_tasks"), params)
+    return places, tasks
+
+
+def indices(store: Store, target: Target) -> Plan[list[Row]]:
+    """Task, path and number of a checkpoint's pending writes, in the order of its tuple's."""
+    rows: list[Row] = yield Stmt(
+        store.queries("transfer_indices"),
+        {**target.key._asdict(), "checkpoint_id": target.checkpoint_id},
+    )
+    return rows
+
+
+def set_since(store: Store, thread_id: str, created_at: datetime) -> Plan[None]:
+    """Set since when a thread has been there."""
+    yield Stmt(store.queries("transfer_since"), {"thread_id": thread_id, "created_at": created_at})

@@ -1,0 +1,240 @@
+"""Copying threads from a source to a target, thread by thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from langgraph_pg_snapshot.errors import SchemaError, SnapshotError, StorageError, WrongColorError
+from langgraph_pg_snapshot.transfer.compare import mismatches
+from langgraph_pg_snapshot.transfer.report import Problem, ProblemKind, Progress, TransferReport
+from langgraph_pg_snapshot.transfer.threads import (
+    Contents,
+    Found,
+    Place,
+    Source,
+    ThreadReader,
+    ThreadToFill,
+    UnreadableError,
+)
+
+# A statement that fails with an error of these classes fails for what is stored: 22 is data, 23 are
+# constraints, 54 are limits. Any other would fail for the next thread as well.
+_OF_ITS_DATA = ("22", "23", "54")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What of a thread is to be copied.
+
+    Attributes:
+        places: The checkpoints to copy, oldest first, with what tasks wrote at them.
+        touched: Checkpoints that are there, at which tasks wrote since.
+        is_new: The thread is not in the target.
+        went_on: The target has what the source has not: the thread was continued there.
+    """
+
+    places: Sequence[Place]
+    touched: Sequence[Place]
+    is_new: bool
+    went_on: bool
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to copy."""
+        return not self.places and not self.touched
+
+
+def compare(want: Contents, have: Contents, source: ThreadReader) -> Work:
+    """What is to be done to have in the target what the source has."""
+    missing = {task[0] for task, count in want.tasks.items() if have.tasks.get(task, 0) < count}
+    more = any(want.tasks.get(task, 0) < count for task, count in have.tasks.items())
+    extra = [p for p in have.parents if p not in want.parents and not source.made(p)]
+    order = want.oldest_first()
+    places = [place for place in order if place not in have.parents]
+    touched = [place for place in order if place in have.parents and place in missing]
+    return Work(places, touched, not have.parents, bool(extra) or more)
+
+
+class _FailedError(Exception):
+    """A thread can't be copied; the problem says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+@dataclass
+class Transfer:
+    """A transfer of threads.
+
+    Attributes:
+        source: Where they are read.
+        target: Gives the thread of the target that is to be filled.
+        dry_run: Only look what there is to do.
+        verify: Compare what was copied.
+        serde: See `mismatches`.
+        on_progress: Called before and after each checkpoint.
+    """
+
+    source: Source
+    target: Callable[[str], ThreadToFill]
+    dry_run: bool
+    verify: bool
+    serde: SerializerProtocol | None
+    on_progress: Callable[[Progress], object]
+
+    def run(self, thread_ids: Iterable[str] | None) -> TransferReport:
+        """Copy these threads, or all; what is the matter with one does not stop the others."""
+        report = TransferReport(self.dry_run)
+        with self.source.open() as reader:
+            ids = None if thread_ids is None else list(dict.fromkeys(thread_ids))
+            total = reader.count() if ids is None else len(ids)
+            for thread_id in reader.thread_ids() if ids is None else ids:
+                progress = Progress(thread_id, report.threads, total, 0, 0, verifying=False)
+                with reader.thread(thread_id) as thread:
+                    _Thread(self, report, thread_id, thread, progress).copy()
+                report.threads += 1
+        return report
+
+
+class _Thread:
+    """One thread's way."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        report: TransferReport,
+        thread_id: str,
+        source: ThreadReader,
+        progress: Progress,
+    ) -> None:
+        self._transfer = transfer
+        self._report = report
+        self._thread_id = thread_id
+        self._source = source
+        self._progress = progress
+
+    def copy(self) -> None:
+        """Copy it, and compare."""
+        report = self._report
+        try:
+            target, work, want = self._look()
+            if work.is_nothing:
+                report.unchanged += 1
+            elif self._transfer.dry_run:
+                self._count(work, want.tasks)
+            else:
+                self._fill(target, work)
+                self._count(work, want.tasks)
+            if self._transfer.verify and not self._transfer.dry_run and not work.went_on:
+                self._verify(target, want)
+        except _FailedError as failure:
+            report.problems.append(failure.problem)
+
+    def _look(self) -> tuple[ThreadToFill, Work, Contents]:
+        try:
+            want = self._source.contents()
+            target = self._transfer.target(self._thread_id)
+            work = compare(want, target.contents(want), self._source)
+        except SnapshotError as error:
+            raise self._failed(error) from error
+        if not want.parents:
+            raise _FailedError(
+                Problem(self._thread_id, "unreadable", "the source has no thread of this id")
+            )
+        if work.went_on and not work.is_nothing:
+            raise _FailedError(
+                Problem(
+                    self._thread_id,
+                    "conflict",
+                    "the target has a thread of this id with other checkpoints, or one that was "
+                    "continued there while the source went on, too; nothing was changed. Delete "
+                    "it there to have this one, or leave this one out",
+                )
+            )
+        self._show(0, len(work.places) + len(work.touched), verifying=False)
+        return target, work, want
+
+    def _count(self, work: Work, tasks: Any) -> None:
+        self._report.new += work.is_new
+        self._report.continued += not work.is_new
+        self._report.checkpoints += len(work.places)
+        copied = {*work.places, *work.touched}
+        self._report.writes += sum(n for (place, _), n in tasks.items() if place in copied)
+
+    def _fill(self, target: ThreadToFill, work: Work) -> None:
+        total = len(work.places) + len(work.touched)
+        place = None
+        try:
+            target.begin()
+            since = None
+            before: dict[str, Found] = {}
+            for done, place in enumerate(work.places, start=1):
+                found = self._source.read(place)
+                parent = before.get(place.checkpoint_ns)
+                is_child = parent is not None and parent.place.checkpoint_id == found.parent_id
+                target.put(found, found.changed_since(parent if is_child else None))
+                # Behind its checkpoint: a saver may refuse writes that belong to none.
+                target.put_writes(place, found.writes)
+                before[place.checkpoint_ns] = found
+                since = found.since
+                self._show(done, total, verifying=False)
+            for done, place in enumerate(work.touched, start=len(work.places) + 1):
+                target.put_writes(place, self._source.writes(place))
+                self._show(done, total, verifying=False)
+            target.finish(since)
+        except SnapshotError as error:
+            failed = self._failed(error, place)
+            if work.is_new:
+                # Half a thread would be taken for a whole one.
+                with suppress(SnapshotError):
+                    target.discard()
+            raise failed from error
+
+    def _verify(self, target: ThreadToFill, want: Contents) -> None:
+        places = want.oldest_first()
+        for done, place in enumerate(places, start=1):
+            try:
+                found = self._source.read(place)
+                if found.wants_sends and (parent := want.parent_of(place)) is not None:
+                    found = found.with_sends(self._source.writes(parent))
+                got = target.load(place)
+            except SnapshotError as error:
+                raise self._failed(error, place, "different") from error
+            for mismatch in mismatches(found, got, self._transfer.serde):
+                self._report.problems.append(
+                    Problem(self._thread_id, "different", mismatch.reason, *place, mismatch.part)
+                )
+            self._report.verified += 1
+            self._show(done, len(places), verifying=True)
+
+    def _show(self, done: int, total: int, *, verifying: bool) -> None:
+        self._transfer.on_progress(
+            replace(self._progress, checkpoints_done=done, checkpoints=total, verifying=verifying)
+        )
+
+    def _failed(
+        self, error: SnapshotError, place: Place | None = None, kind: ProblemKind | None = None
+    ) -> Exception:
+        """What to raise for an error: a problem of this thread, or the error if it is of all."""
+        if isinstance(error, (SchemaError, WrongColorError)) or (
+            isinstance(error, StorageError) and not _is_of_its_data(error)
+        ):
+            return error
+        if isinstance(error, UnreadableError):
+            kind = kind or "unreadable"
+        channel = getattr(error, "channel", None)
+        ns, checkpoint_id = place if place is not None else (None, None)
+        return _FailedError(
+            Problem(self._thread_id, kind or "unstorable", str(error), ns, checkpoint_id, channel)
+        )
+
+
+def _is_of_its_data(error: StorageError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_OF_ITS_DATA)

@@ -1,0 +1,71 @@
+"""Filling the tables of langgraph-checkpoint-postgres, by PostgresSaver itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from langgraph_pg_snapshot.errors import SchemaError, SnapshotError
+from langgraph_pg_snapshot.transfer.foreign import reading
+from langgraph_pg_snapshot.transfer.official import OfficialTables
+from langgraph_pg_snapshot.transfer.savers import SaverThreadToFill
+from langgraph_pg_snapshot.transfer.threads import Contents, ThreadToFill
+
+Opened: TypeAlias = tuple[Callable[[str], ThreadToFill], SerializerProtocol]
+
+
+class _OfficialThreadToFill(SaverThreadToFill):
+    """A thread of the official tables; they are asked for ids, where a listing reads values."""
+
+    def __init__(
+        self, tables: OfficialTables, saver: BaseCheckpointSaver[Any], thread_id: str
+    ) -> None:
+        super().__init__(saver, thread_id)
+        self._tables = tables
+
+    def contents(self, wanted: Contents) -> Contents:
+        """What there is of it."""
+        del wanted
+        try:
+            with self._tables.open() as reader, reader.thread(self.thread_id) as thread:
+                return thread.contents()
+        except SchemaError:  # a dry run makes no tables
+            return Contents({}, {})
+
+
+@contextmanager
+def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened]:
+    """PostgresSaver on these tables; they are made if they are not there.
+
+    Raises:
+        SnapshotError: langgraph-checkpoint-postgres is not installed.
+        StorageError: No connection could be had, or the tables not be made.
+    """
+    try:
+        from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 -- optional
+    except ImportError as error:
+        raise SnapshotError(
+            "exporting to the tables of PostgresSaver takes its package: pip install "
+            "langgraph-checkpoint-postgres"
+        ) from error
+    with reading(tables.label, psycopg.Error):
+        connection = psycopg.connect(
+            tables.conninfo, autocommit=True, prepare_threshold=0, row_factory=dict_row
+        )
+    with connection:
+        saver = PostgresSaver(connection, serde=tables.serde)
+        with reading(tables.label, psycopg.Error):
+            if tables.schema is not None:
+                connection.execute(
+                    sql.SQL("SET search_path TO {}").format(sql.Identifier(tables.schema))
+                )
+            if not dry_run:
+                saver.setup()
+        yield (lambda thread_id: _OfficialThreadToFill(tables, saver, thread_id)), tables.serde

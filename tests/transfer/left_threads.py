@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from langgraph.types import Command
+
 from graphs import (
     agent_turn_graph,
     approve,
@@ -20,7 +22,6 @@ from graphs import (
     tool_agent,
     workflow,
 )
-from langgraph.types import Command
 
 THREAD = "thread one"
 CONFIG = {"configurable": {"thread_id": THREAD}, "metadata": {"user": "liam", "turn": 1}}
@@ -39,7 +40,9 @@ class Thread:
 
 
 def _answers(graph: Any) -> Command:
-    return Command(resume={i.id: f"answer to {i.value}" for i in graph.get_state(CONFIG).interrupts})
+    return Command(
+        resume={i.id: f"answer to {i.value}" for i in graph.get_state(CONFIG).interrupts}
+    )
 
 
 def _fail_at(name: str) -> Callable[[str], None]:

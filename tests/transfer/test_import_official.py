@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from graphs import agent_turn_graph
-from helpers import comparable
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
-from left_threads import CONFIG, THREAD, THREADS, outcome
+from left_threads import THREAD, THREADS, outcome
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver
-from langgraph_pg_snapshot.transfer import OfficialTables, Progress, import_threads
+from langgraph_pg_snapshot.transfer import OfficialTables, import_threads
 
 
 def imported(saver: PostgresSnapshotSaver, dsn: str, **options):

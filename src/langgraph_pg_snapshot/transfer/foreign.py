@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -116,7 +116,8 @@ class Loader:
     """
 
     def __init__(self, serde: SerializerProtocol) -> None:
-        self._serde = _strict(serde)
+        self._given_up: list[str] = []
+        self._serde = self._watched(serde)
 
     def load(self, channel: str, type_: str | None, data: bytes | None) -> Any:
         """Build a value.
@@ -124,10 +125,9 @@ class Loader:
         Raises:
             UnreadableError: It can't be built.
         """
+        self._given_up.clear()
         try:
-            return self._serde.loads_typed((type_ or "null", data or b""))
-        except UnreadableError as error:
-            raise UnreadableError(str(error), channel) from None
+            value = self._serde.loads_typed((type_ or "null", data or b""))
         except Exception as error:
             raise UnreadableError(
                 f"{type(self._serde).__name__} can't read what is stored as {type_!r} "
@@ -135,38 +135,32 @@ class Loader:
                 "that one as serde=",
                 channel,
             ) from error
-
-
-def _strict(serde: SerializerProtocol) -> SerializerProtocol:
-    """The same serializer, refusing what it would give up on (as far as it is LangGraph's)."""
-    if type(serde) is EncryptedSerializer:
-        return EncryptedSerializer(serde.cipher, _strict(serde.serde))
-    hook = getattr(serde, "_unpack_ext_hook", None)
-    if isinstance(serde, JsonPlusSerializer) and callable(hook):
-        clone = copy.copy(serde)
-        # Its constructor takes a hook, too, but then not the types that are allowed.
-        clone._unpack_ext_hook = _refusing(hook)  # noqa: SLF001
-        return clone
-    return serde
-
-
-def _refusing(hook: Callable[[int, bytes], Any]) -> Callable[[int, bytes], Any]:
-    def build(code: int, data: bytes) -> Any:
-        value = hook(code, data)
-        if type(value) in _PLAIN and (name := _class_in(data)) is not None:
+        if self._given_up:
             raise UnreadableError(
-                f"a {name} can't be built: its module can't be imported, the class is not there "
-                "or does not take what was stored, or the serializer may not build it (then pass "
-                "serde=JsonPlusSerializer(allowed_msgpack_modules=[…]))"
+                f"a {self._given_up[0]} can't be built: its module can't be imported, the class "
+                "is not there or does not take what was stored, or the serializer may not build "
+                "it (then pass serde=JsonPlusSerializer(allowed_msgpack_modules=[…]))",
+                channel,
             )
         return value
 
-    return build
+    def _watched(self, serde: SerializerProtocol) -> SerializerProtocol:
+        """The same serializer; if it is LangGraph's, what it gives up on is noted."""
+        if type(serde) is EncryptedSerializer:
+            return EncryptedSerializer(serde.cipher, self._watched(serde.serde))
+        build = getattr(serde, "_unpack_ext_hook", None)
+        if not isinstance(serde, JsonPlusSerializer) or build is None:
+            return serde
 
+        def hook(code: int, data: bytes) -> Any:
+            value = build(code, data)
+            # Not by `build`: it has its own hook for what lies inside, and keeps its errors.
+            parts = ormsgpack.unpackb(data, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
+            if type(value) in _PLAIN and isinstance(parts, list) and len(parts) > 1:
+                self._given_up.append(f"{parts[0]}.{parts[1]}")
+            return value
 
-def _class_in(data: bytes) -> str | None:
-    """The class that an extension's data names."""
-    parts = ormsgpack.unpackb(data, ext_hook=lambda *_: None, option=ormsgpack.OPT_NON_STR_KEYS)
-    if isinstance(parts, Sequence) and len(parts) > 1 and isinstance(parts[0], str):
-        return f"{parts[0]}.{parts[1]}"
-    return None
+        clone = copy.copy(serde)
+        # Its constructor takes a hook, too, but then not the types that are allowed.
+        clone._unpack_ext_hook = hook  # noqa: SLF001
+        return clone

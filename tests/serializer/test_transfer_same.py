@@ -43,7 +43,7 @@ def _is_same(one: Any, other: Any) -> bool:
     return True
 
 
-class Text(str):
+class Text(str):  # noqa: SLOT000 -- its attributes matter
     """A subclass with attributes."""
 
 

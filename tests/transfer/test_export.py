@@ -16,6 +16,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from left_threads import CONFIG, THREAD, THREADS, outcome
+from psycopg import sql
 
 from helpers import Chain, config_of
 from langgraph_pg_snapshot import PostgresSnapshotSaver, StorageError
@@ -144,10 +145,12 @@ def test_numbers_paths_and_order_of_writes_stay(
     saver.put_writes(config, [("__interrupt__", "ask"), ("__resume__", ["a"])], "a", "~path 2")
     assert export_threads(saver, OfficialTables(shared_database)).ok
     assert official.get_tuple(config).pending_writes == saver.get_tuple(config).pending_writes
-    columns = "task_id, task_path, idx, channel"
+    query = sql.SQL("SELECT task_id, task_path, idx, channel FROM {} ORDER BY 1, 3")
     with psycopg.connect(shared_database) as connection:
-        theirs = connection.execute(f"SELECT {columns} FROM checkpoint_writes ORDER BY 1, 3")
-        ours = connection.execute(f"SELECT {columns} FROM agent_checkpoints_writes ORDER BY 1, 3")
+        theirs, ours = (
+            connection.execute(query.format(sql.Identifier(table)))
+            for table in ("checkpoint_writes", "agent_checkpoints_writes")
+        )
         assert theirs.fetchall() == ours.fetchall()
 
 

@@ -58,7 +58,7 @@ def test_states_and_times_come_over(options: dict, table: str):
         assert (report.problems, report.new, report.verified) == ([], 3, 3)
         for thread_id, state in STATES.items():
             assert saver.load_state(thread_id) == state
-        assert {thread[1:] for thread in saver.list_threads()} == {(CREATED, UPDATED)}
+        assert {thread[1:3] for thread in saver.list_threads()} == {(CREATED, UPDATED)}
         again = import_threads(saver, PlainTable(table))
         assert (again.problems, again.unchanged) == ([], 3)
     with psycopg.connect(table) as connection:

@@ -101,7 +101,10 @@ def _of_models(got: BaseModel, want: BaseModel, path: str) -> str | None:
 
 
 def _of_exceptions(got: BaseException, want: BaseException, path: str) -> str | None:
-    return difference(got.args, want.args, f"{path}.args")
+    for name in ("args", "__cause__", "__context__", "__suppress_context__"):
+        if (found := difference(getattr(got, name), getattr(want, name), "")) is not None:
+            return f"{path}.{name}{found}"
+    return _of_objects(got, want, path)
 
 
 def _of_arrays(got: Any, want: Any, path: str) -> str | None:
@@ -118,7 +121,11 @@ def _of_arrays(got: Any, want: Any, path: str) -> str | None:
 def _of_attributes(got: Any, want: Any, path: str) -> str | None:
     if not hasattr(want, "__dict__") or isinstance(want, type):
         return None
-    own, other = vars(got), vars(want)
+    # (What a generic class notes of how it was made says nothing of the value.)
+    own, other = (
+        {name: each for name, each in vars(value).items() if name != "__orig_class__"}
+        for value in (got, want)
+    )
     if own.keys() != other.keys():
         return f"{path}: other attributes"
     for name, value in other.items():

@@ -164,6 +164,14 @@ class FrozenModel(BaseModel):
     amount: Decimal = Decimal("1.10")
 
 
+class Empty(BaseModel):
+    pass
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
 class Box(BaseModel, Generic[T]):
     content: T
 
@@ -424,6 +432,8 @@ CASES: dict[str, Any] = {
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=-5, minutes=-30))),
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=3601, microseconds=5))),
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
+        datetime(2024, 1, 1, tzinfo=timezone(timedelta(microseconds=-5))),
+        datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=-1, microseconds=5))),
         datetime(2024, 1, 1, fold=1),
         datetime.min,
         datetime.max,
@@ -486,6 +496,9 @@ CASES: dict[str, Any] = {
         _negative(),
         _odd_model(),
         _reset_order(),
+        Empty(),
+        Loose(),
+        Loose(**{"$type": 1, "b": (2,)}),
     ],
     "generic models": lambda: [
         Box[int](content=1),

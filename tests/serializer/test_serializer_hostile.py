@@ -894,6 +894,18 @@ def test_frames_keep_objects():
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "dateutil//etc/passwd", "tzlocal()", "../x"])
+def test_zones_of_timestamps_import_nothing(serializer, zone):
+    pandas = pytest.importorskip("pandas")
+    tree = serializer.encode(pandas.Timestamp("2024-01-01", tz="Europe/Paris"))
+    serializer.decode(tree)
+    tree["tz"] = zone
+    loaded = set(sys.modules)
+    with pytest.raises(DeserializationError, match="no time zone"):
+        serializer.decode(tree)
+    assert set(sys.modules) == loaded
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "dateutil//etc/passwd", "tzlocal()", "../x"])
 def test_zones_of_columns_import_nothing(serializer, zone):
     pandas = pytest.importorskip("pandas")
     tree = serializer.encode(pandas.Series(pandas.date_range("2024-01-01", periods=1, tz="UTC")))

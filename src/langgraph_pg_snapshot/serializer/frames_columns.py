@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 import sys
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
@@ -20,16 +18,13 @@ from .classes import check_type
 from .codec import Refused
 from .decoder import SCALARS
 from .frames_scalars import is_pandas_scalar
+from .frames_zones import check_zone, leads_to, zone_of
 from .names import derives
-from .types_time import zone_info
 
 # Dtypes of pandas' own whose elements are plain Python values.
 _LISTED: Final = frozenset(
     {"str", "string", "boolean", "Float32", "Float64"}
     | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
-)
-_ZONED: Final = re.compile(
-    r"datetime64\[(?:s|ms|us|ns), (?:(?P<offset>UTC(?:[+-][0-9:.]+)?)|(?P<zone>.+))\]"
 )
 _NAMES: Final = SCALARS | {bytes, complex, date, datetime, time, timedelta, Decimal, Fraction, UUID}
 
@@ -61,7 +56,7 @@ def values_parts(values: Any) -> dict[str, Any]:
         }
     if isinstance(dtype, pandas.DatetimeTZDtype):
         moments = pandas.DatetimeIndex(values).tz_convert(None).to_numpy()
-        if _leads_to(name, dtype.tz):
+        if leads_to(name, dtype.tz):
             return {"dtype": name, "array": moments}
         return {"dtype": name, "array": moments, "tz": dtype.tz}
     raise Refused(f"can't be stored: the dtype {name}")
@@ -91,11 +86,7 @@ def values_of(parts: Any) -> Any:
         if not all(type(item) in SCALARS for item in items):
             raise DeserializationError(f"a stored column of {name} holds something else")
         return pandas.array(items, dtype=name)
-    zone = parts.get("tz")
-    if zone is not None and type(zone) not in (timezone, ZoneInfo):
-        raise DeserializationError("the stored zone of a column is not a zone")
-    if zone is None and _is_zoned(name):
-        zone = pandas.DatetimeTZDtype.construct_from_string(name).tz
+    zone = check_zone(parts["tz"]) if "tz" in parts else zone_of(name)
     if zone is not None:
         moments = pandas.DatetimeIndex(_check_kind(parts["array"], "M"))
         return moments.tz_localize("UTC").tz_convert(zone).array
@@ -114,27 +105,6 @@ def check_categories(categories: Any, error: Callable[[str], Exception]) -> None
     """See that pandas, which compares categories, asks no object of the application's."""
     if categories.dtype.kind == "O" and not all(map(_is_name, categories.tolist())):
         raise error("can't be stored: categories that are not plain values")
-
-
-def _leads_to(name: str, zone: tzinfo) -> bool:
-    """Whether the name of a dtype says all of its zone."""
-    try:
-        if not _is_zoned(name):
-            return False
-    except DeserializationError:
-        return False
-    found = sys.modules["pandas"].DatetimeTZDtype.construct_from_string(name).tz
-    return found is zone or (type(zone) is timezone and repr(found) == repr(zone))
-
-
-def _is_zoned(name: str) -> bool:
-    """Whether it is a dtype of times in a zone that is found without a search for modules."""
-    found = _ZONED.fullmatch(name)
-    if found is None:
-        return False
-    if not found["offset"]:
-        zone_info(found["zone"])
-    return True
 
 
 def object_dtype(values: Any) -> Any:

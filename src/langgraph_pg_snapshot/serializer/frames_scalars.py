@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta, timezone
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .arrays import library
 from .classes import check_type
-from .codec import DECODERS, Codec, Record, Refused
+from .codec import DECODERS, Codec, Record
+from .frames_zones import check_zone, leads_to, zone_of
 from .types_time import is_plain_offset
 
 _UNITS: Final = ("s", "ms", "us", "ns")
@@ -25,33 +25,32 @@ _MINUTE: Final = timedelta(minutes=1)
 
 def _timestamp_parts(value: Any) -> dict[str, Any]:
     zone = value.tzinfo
-    parts: dict[str, Any] = {}
     if zone is None:
-        text = value.isoformat()
-        if value.fold:
-            parts["fold"] = value.fold
-    else:
-        if not is_plain_offset(zone) or value.utcoffset() % _MINUTE:
-            parts["tz"] = zone
-        whole = not value.utcoffset() % _MINUTE
-        text = (value if whole else value.tz_convert(timezone.utc)).isoformat()
-    parts = {"value": text, "unit": value.unit, **parts}
-    if type(zone) in (type(None), timezone, ZoneInfo):
-        made = _timestamp(**parts)
-        if made != value or made.unit != value.unit or repr(made.tzinfo) != repr(zone):
-            raise Refused(f"can't be stored: {value!r} can't be made of its parts")
-    return parts
+        parts = {"value": value.isoformat(), "unit": value.unit}
+        return {**parts, "fold": value.fold} if value.fold else parts
+    whole = not value.utcoffset() % _MINUTE
+    shown = value if whole else value.tz_convert(timezone.utc)
+    parts = {"value": shown.isoformat(), "unit": value.unit}
+    if whole and is_plain_offset(zone):
+        return parts
+    named = type(zone) is not timezone and leads_to(_dtype(str(zone)), zone)
+    return {**parts, "tz": str(zone) if named else zone}
 
 
-def _timestamp(value: object, unit: object, tz: object = None, fold: object = 0) -> Any:
+def _dtype(zone: str) -> str:
+    return f"datetime64[ns, {zone}]"
+
+
+def _timestamp(value: object, unit: object, tz: Any = None, fold: object = 0) -> Any:
     text = check_type(value, str)
     if not _ISO.fullmatch(text):
         raise DeserializationError("the stored text of a Timestamp is not one")
     made = library("pandas").Timestamp(text).as_unit(_check_unit(unit))
     if tz is not None:
-        if type(tz) not in (timezone, ZoneInfo):
-            raise DeserializationError("the stored zone of a Timestamp is not a zone")
-        made = made.tz_convert(tz)
+        zone = zone_of(_dtype(tz)) if type(tz) is str else check_zone(tz)
+        if zone is None:
+            raise DeserializationError(f"there is no time zone {tz!r} here")
+        made = made.tz_convert(zone)
     return made.replace(fold=1) if check_type(fold, int) else made
 
 

@@ -84,6 +84,7 @@ class ModelCodec:
             "    depth -= 1",
             f"    tree = {{'$type': {self.tag!r}}}",
             "    try:",
+            "        pass",  # in case there are no fields
         ]
         for name, item, default in zip(self.names, taken, self.default_values, strict=True):
             if default is MISSING:

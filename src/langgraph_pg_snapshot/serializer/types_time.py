@@ -36,7 +36,8 @@ def is_plain_offset(zone: object) -> bool:
     if type(zone) is not timezone:
         return False
     offset = zone.utcoffset(None)
-    return repr(zone) == repr(timezone(offset))
+    # Python reads an offset of less than a second as UTC.
+    return not offset.microseconds and repr(zone) == repr(timezone(offset))
 
 
 def _date(value: str) -> date:

@@ -42,7 +42,6 @@ VALUES = {
     "thread_info": (lambda: sys.flags, "is not data|only be made by Python"),
 }
 NUMPY = {
-    "view of half floats": (lambda np: memoryview(array(np, "f2")), "the format 'e'"),
     "view of big-endian numbers": (lambda np: memoryview(array(np, ">i4")), "the format '>i'"),
     "view of records": (lambda np: memoryview(array(np, [("a", "i4")])), "the format 'T"),
     "text with a missing value": (

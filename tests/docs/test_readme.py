@@ -128,7 +128,7 @@ async def test_first_example_works_with_async_with(database: str):
 def test_message_query_has_a_row_a_message(conversation: str):
     with psycopg.connect(conversation) as connection:
         rows = connection.execute(block_with("AS who").text).fetchall()
-    assert rows == [("human", "Hello"), ("ai", "You said: Hello")]
+    assert rows == [("user", "Hello"), ("assistant", "You said: Hello")]
 
 
 def test_web_application_answers_and_remembers(database: str):

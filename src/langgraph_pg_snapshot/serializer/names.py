@@ -129,13 +129,14 @@ def find(tag: str) -> type | None:
         None if this process has no such class, or several of which none was saved under the tag.
     """
     name = untokened(tag)
-    given = _classes.get(tag)
-    if given is not None and tag != name:
+    given = None if tag == name else _classes.get(tag)
+    if given is not None:
         return given
     place, bracket, _ = name.partition("[")
     found = at(place)
     if found is not None and not bracket:
         return found
+    given = _classes.get(tag)
     if given is not None and (found is None or derives(given, found)):
         return given
     # Pydantic puts Box[int] among the subclasses of Box.

@@ -56,6 +56,7 @@ else:
         np.timedelta64(5, "s"),
         np.complex64(1j),
         np.longdouble("0.1"),
+        np.frombuffer(b"\x01\x7e", "<f2")[0],  # a NaN of bits of its own
     ]
 
 try:

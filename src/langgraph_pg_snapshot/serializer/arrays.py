@@ -85,7 +85,7 @@ class _Scalar:
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         dtype = value.dtype
         tree: Tree = {"$type": "numpy", "dtype": enc.node(_describe(dtype), depth - 1)}
-        if dtype.kind in _NUMBERS and dtype.itemsize <= _MAX_LISTED:
+        if dtype.kind in _NUMBERS and dtype.itemsize <= _MAX_LISTED and _is_its_item(value):
             tree["value"] = enc.node(value.item(), depth - 1)
         elif dtype.kind in "SU":
             # An array would drop the NULs at the end.
@@ -106,6 +106,13 @@ class _Scalar:
                 return dtype.type(value)
             return dtype.type(value) if dtype.isnative else numpy.array(value, dtype)[()]
         return numpy.frombuffer(from_base64(tree["data"]), dtype)[0]
+
+
+def _is_its_item(value: Any) -> bool:
+    """Whether a number is what Python makes of it: a NaN can have other bits than Python's."""
+    return value == value or (  # noqa: PLR0124  # which a NaN is not
+        library("numpy").array(value.item(), value.dtype).tobytes() == value.tobytes()
+    )
 
 
 def _describe(dtype: Any) -> Any:

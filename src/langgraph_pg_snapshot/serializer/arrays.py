@@ -109,10 +109,11 @@ class _Scalar:
 
 
 def _is_its_item(value: Any) -> bool:
-    """Whether a number is what Python makes of it: a NaN can have other bits than Python's."""
-    return value == value or (  # noqa: PLR0124  # which a NaN is not
-        library("numpy").array(value.item(), value.dtype).tobytes() == value.tobytes()
-    )
+    """Whether text says all of a number: a NaN can have other bits than Python's."""
+    if value == value:  # noqa: PLR0124  # which a NaN is not
+        return True
+    plain: bytes = library("numpy").array(float("nan"), value.dtype).tobytes()
+    return plain == value.tobytes()
 
 
 def _describe(dtype: Any) -> Any:

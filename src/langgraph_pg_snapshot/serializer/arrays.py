@@ -113,7 +113,7 @@ def _is_its_item(value: Any) -> bool:
     if value == value:  # noqa: PLR0124  # which a NaN is not
         return True
     plain: bytes = library("numpy").array(float("nan"), value.dtype).tobytes()
-    return plain == value.tobytes()
+    return bool(plain == value.tobytes())
 
 
 def _describe(dtype: Any) -> Any:

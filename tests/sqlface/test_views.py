@@ -227,7 +227,7 @@ def test_delta_channel_holds_what_its_reducer_says(any_ready_database, every, se
 
 @pytest.mark.parametrize("seed", range(5))
 def test_writes_are_replayed_as_langgraph_does_it(ready_database, seed):
-    """Whatever stands in them; since 1.2 LangGraph stores a snapshot after each Overwrite."""
+    """Whatever stands in them. (1.2.0 stores no snapshot after an Overwrite, newer ones do.)"""
     chance = random.Random(seed)
 
     def some():

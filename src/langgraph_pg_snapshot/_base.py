@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from langgraph_pg_snapshot import _calls as calls
 from langgraph_pg_snapshot._lifecycle import Backend, Call, pool_settings
+from langgraph_pg_snapshot._plans.cache import DEFAULT_BYTES, ItemCache
 from langgraph_pg_snapshot._plans.codec import codec_for
 from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot._plans.store import Store
@@ -51,9 +52,14 @@ class SaverBase(BaseCheckpointSaver[str]):
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
         auto_setup: bool = True,
+        cache_bytes: int = DEFAULT_BYTES,
     ) -> None:
         queries = Queries(table_name, schema)
-        self._store: Store | None = None
+        if not isinstance(cache_bytes, int) or isinstance(cache_bytes, bool) or cache_bytes < 0:
+            raise InvalidArgumentError(
+                f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
+            )
+        self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
         self._backend = Backend(queries, auto_setup=auto_setup)
         if (conninfo is None) == (pool is None and async_pool is None):
             raise InvalidArgumentError(
@@ -194,9 +200,8 @@ class SaverBase(BaseCheckpointSaver[str]):
 
     @serde.setter
     def serde(self, serde: SerializerProtocol) -> None:
-        known = self._store.known if self._store is not None else KnownLogs()
         self._serde = serde
-        self._store = Store(self._backend.queries, codec_for(serde), known)
+        self._store = Store(self._backend.queries, codec_for(serde), self._known, self._cache)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """A clone whose serializer builds these types, too; it shares connections and caches.
@@ -223,10 +228,6 @@ class SaverBase(BaseCheckpointSaver[str]):
         return next_version(current)
 
     # -- running ------------------------------------------------------------------------------
-
-    @property
-    def _plan_store(self) -> Store:
-        return cast("Store", self._store)  # set with the serializer, by the constructor
 
     def _run(self, call: Call[T]) -> T:
         return self._backend.run(call)

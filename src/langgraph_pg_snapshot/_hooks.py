@@ -50,7 +50,7 @@ class LangGraphHooks(SaverBase):
             ConcurrentWriteError: Other writers on the thread were faster, time after time.
             StorageError: The database refused or failed.
         """
-        self._run(calls.put(self._plan_store, config, checkpoint, metadata, new_versions))
+        self._run(calls.put(self._store, config, checkpoint, metadata, new_versions))
         return calls.config_after_put(config, checkpoint)
 
     async def aput(
@@ -61,7 +61,7 @@ class LangGraphHooks(SaverBase):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Like `put`."""
-        await self._arun(calls.put(self._plan_store, config, checkpoint, metadata, new_versions))
+        await self._arun(calls.put(self._store, config, checkpoint, metadata, new_versions))
         return calls.config_after_put(config, checkpoint)
 
     def put_writes(
@@ -87,7 +87,7 @@ class LangGraphHooks(SaverBase):
             SerializationError: A value can't be stored; nothing was.
             StorageError: The database refused or failed.
         """
-        self._run(calls.put_writes(self._plan_store, config, writes, task_id, task_path))
+        self._run(calls.put_writes(self._store, config, writes, task_id, task_path))
 
     async def aput_writes(
         self,
@@ -97,7 +97,7 @@ class LangGraphHooks(SaverBase):
         task_path: str = "",
     ) -> None:
         """Like `put_writes`."""
-        await self._arun(calls.put_writes(self._plan_store, config, writes, task_id, task_path))
+        await self._arun(calls.put_writes(self._store, config, writes, task_id, task_path))
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read a checkpoint with its pending writes.
@@ -113,11 +113,11 @@ class LangGraphHooks(SaverBase):
             DeserializationError: A stored value can't be built; the message says which and why.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.get_tuple(self._plan_store, config))
+        return self._run(calls.get_tuple(self._store, config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Like `get_tuple`."""
-        return await self._arun(calls.get_tuple(self._plan_store, config))
+        return await self._arun(calls.get_tuple(self._store, config))
 
     def list(
         self,
@@ -141,7 +141,7 @@ class LangGraphHooks(SaverBase):
             DeserializationError: A stored value can't be built.
             StorageError: The database refused or failed.
         """
-        listing = calls.Lister(self._plan_store, config, filter, before, limit)
+        listing = calls.Lister(self._store, config, filter, before, limit)
         return self._iterate(listing)
 
     def _iterate(self, listing: calls.Lister) -> Iterator[CheckpointTuple]:
@@ -160,7 +160,7 @@ class LangGraphHooks(SaverBase):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Like `list`."""
-        listing = calls.Lister(self._plan_store, config, filter, before, limit)
+        listing = calls.Lister(self._store, config, filter, before, limit)
         return self._aiterate(listing)
 
     async def _aiterate(self, listing: calls.Lister) -> AsyncIterator[CheckpointTuple]:
@@ -187,13 +187,13 @@ class LangGraphHooks(SaverBase):
             DeserializationError: A stored value can't be built.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.get_delta_history(self._plan_store, config, channels))
+        return self._run(calls.get_delta_history(self._store, config, channels))
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Like `get_delta_channel_history`."""
-        return await self._arun(calls.get_delta_history(self._plan_store, config, channels))
+        return await self._arun(calls.get_delta_history(self._store, config, channels))
 
     def delete_thread(self, thread_id: str) -> None:
         """Remove a thread with all its namespaces. One that does not exist is no error.
@@ -202,11 +202,11 @@ class LangGraphHooks(SaverBase):
             InvalidArgumentError: The id is not usable.
             StorageError: The database refused or failed; nothing was removed.
         """
-        self._run(calls.delete_thread(self._plan_store, thread_id))
+        self._run(calls.delete_thread(self._store, thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Like `delete_thread`."""
-        await self._arun(calls.delete_thread(self._plan_store, thread_id))
+        await self._arun(calls.delete_thread(self._store, thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of these runs (by ``run_id`` of their metadata) in every thread.
@@ -217,11 +217,11 @@ class LangGraphHooks(SaverBase):
             InvalidArgumentError: run_ids is no sequence of str (a single str is refused as well).
             StorageError: The database refused or failed; nothing was removed.
         """
-        self._run(calls.delete_for_runs(self._plan_store, run_ids))
+        self._run(calls.delete_for_runs(self._store, run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Like `delete_for_runs`."""
-        await self._arun(calls.delete_for_runs(self._plan_store, run_ids))
+        await self._arun(calls.delete_for_runs(self._store, run_ids))
 
     def copy_thread(
         self, source_thread_id: str, target_thread_id: str, *, head_only: bool = False
@@ -244,9 +244,7 @@ class LangGraphHooks(SaverBase):
             StorageError: The database refused or failed; nothing was changed.
         """
         self._run(
-            calls.copy_thread(
-                self._plan_store, source_thread_id, target_thread_id, head_only=head_only
-            )
+            calls.copy_thread(self._store, source_thread_id, target_thread_id, head_only=head_only)
         )
 
     async def acopy_thread(
@@ -254,9 +252,7 @@ class LangGraphHooks(SaverBase):
     ) -> None:
         """Like `copy_thread`."""
         await self._arun(
-            calls.copy_thread(
-                self._plan_store, source_thread_id, target_thread_id, head_only=head_only
-            )
+            calls.copy_thread(self._store, source_thread_id, target_thread_id, head_only=head_only)
         )
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -273,11 +269,11 @@ class LangGraphHooks(SaverBase):
                 sequence of str (a TypeError; a single str is refused as well).
             StorageError: The database refused or failed.
         """
-        self._run(calls.prune(self._plan_store, thread_ids, strategy))
+        self._run(calls.prune(self._store, thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Like `prune`."""
-        await self._arun(calls.prune(self._plan_store, thread_ids, strategy))
+        await self._arun(calls.prune(self._store, thread_ids, strategy))
 
 
 async def _build(entry: Entry) -> CheckpointTuple:

@@ -35,11 +35,11 @@ class ThreadDirectory(SaverBase):
             SerializationError: A value can't be stored; nothing was.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.save_state(self._plan_store, thread_id, state))
+        return self._run(calls.save_state(self._store, thread_id, state))
 
     async def asave_state(self, thread_id: str, state: Mapping[str, Any]) -> str:
         """Like `save_state`."""
-        return await self._arun(calls.save_state(self._plan_store, thread_id, state))
+        return await self._arun(calls.save_state(self._store, thread_id, state))
 
     def load_state(self, thread_id: str) -> dict[str, Any] | None:
         """A thread's newest state, whoever stored it; None if there is no such thread.
@@ -53,11 +53,11 @@ class ThreadDirectory(SaverBase):
             DeserializationError: A stored value can't be built.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.load_state(self._plan_store, thread_id))
+        return self._run(calls.load_state(self._store, thread_id))
 
     async def aload_state(self, thread_id: str) -> dict[str, Any] | None:
         """Like `load_state`."""
-        return await self._arun(calls.load_state(self._plan_store, thread_id))
+        return await self._arun(calls.load_state(self._store, thread_id))
 
     def list_threads(
         self,
@@ -88,7 +88,7 @@ class ThreadDirectory(SaverBase):
             DeserializationError: Stored metadata can't be built.
             StorageError: The database refused or failed.
         """
-        return self._run(directory.list_threads(self._plan_store, limit, before, filter, order))
+        return self._run(directory.list_threads(self._store, limit, before, filter, order))
 
     async def alist_threads(
         self,
@@ -99,9 +99,7 @@ class ThreadDirectory(SaverBase):
         order: Literal["newest", "oldest"] = "newest",
     ) -> Sequence[ThreadInfo]:
         """Like `list_threads`."""
-        return await self._arun(
-            directory.list_threads(self._plan_store, limit, before, filter, order)
-        )
+        return await self._arun(directory.list_threads(self._store, limit, before, filter, order))
 
     def history(
         self,
@@ -126,9 +124,7 @@ class ThreadDirectory(SaverBase):
             DeserializationError: Stored metadata can't be built.
             StorageError: The database refused or failed.
         """
-        return self._run(
-            directory.history(self._plan_store, thread_id, checkpoint_ns, limit, before)
-        )
+        return self._run(directory.history(self._store, thread_id, checkpoint_ns, limit, before))
 
     async def ahistory(
         self,
@@ -140,7 +136,7 @@ class ThreadDirectory(SaverBase):
     ) -> Sequence[CheckpointInfo]:
         """Like `history`."""
         return await self._arun(
-            directory.history(self._plan_store, thread_id, checkpoint_ns, limit, before)
+            directory.history(self._store, thread_id, checkpoint_ns, limit, before)
         )
 
     def get_channel(
@@ -175,7 +171,7 @@ class ThreadDirectory(SaverBase):
         """
         return self._run(
             directory.get_channel(
-                self._plan_store,
+                self._store,
                 thread_id,
                 channel,
                 last=last,
@@ -198,7 +194,7 @@ class ThreadDirectory(SaverBase):
         """Like `get_channel`."""
         return await self._arun(
             directory.get_channel(
-                self._plan_store,
+                self._store,
                 thread_id,
                 channel,
                 last=last,
@@ -217,11 +213,11 @@ class ThreadDirectory(SaverBase):
         Raises:
             StorageError: The database refused or failed.
         """
-        return self._run(directory.stats(self._plan_store))
+        return self._run(directory.stats(self._store))
 
     async def astats(self) -> StorageStats:
         """Like `stats`."""
-        return await self._arun(directory.stats(self._plan_store))
+        return await self._arun(directory.stats(self._store))
 
     def check(self, thread_id: str) -> Sequence[UnloadableValue]:
         """Try to load every value of a thread's history, as after a class was renamed or removed.
@@ -233,8 +229,8 @@ class ThreadDirectory(SaverBase):
             InvalidArgumentError: The id is not usable.
             StorageError: The database refused or failed.
         """
-        return self._run(calls.check_thread(self._plan_store, thread_id))
+        return self._run(calls.check_thread(self._store, thread_id))
 
     async def acheck(self, thread_id: str) -> Sequence[UnloadableValue]:
         """Like `check`."""
-        return await self._arun(calls.check_thread(self._plan_store, thread_id))
+        return await self._arun(calls.check_thread(self._store, thread_id))

@@ -32,6 +32,9 @@ class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory):
             as JsonPlusSerializer or EncryptedSerializer) has its bytes kept in BYTEA columns.
         auto_setup: Make or upgrade the tables at the first operation; default True. Where they are
             up to date nothing is issued, so that a role without rights to create will do.
+        cache_bytes: About how much memory may hold items of the threads that were read last: the
+            next read brings only what is new (each is checked, none is believed). Default 32 MiB;
+            0 keeps nothing.
 
     Raises:
         InvalidArgumentError: An argument is not usable, or none or several say how to connect.

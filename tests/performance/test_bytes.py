@@ -16,6 +16,7 @@ TEXT = "some words and others " * 20
 # A checkpoint's row besides its values: ids, versions, metadata. The statement itself is prepared.
 ROW = 1_600
 DIGEST = 16
+STAMP = 20
 # Names and types of the columns that a read gives.
 COLUMNS = 700
 
@@ -89,16 +90,31 @@ def test_put_writes_sends_the_writes(ready_database, colour):
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_get_reads_the_state_once(ready_database, colour):
-    """The server sends the text of the state, a digest for each item, and a row."""
+    """The server sends the text of the state, a stamp for each item, and a row."""
     with wire(ready_database, colour, auto_setup=False) as listened:
         for length in (20, 800):
             chain = talk(listened.driven, length, 3)
             listened.driven.get_tuple(chain.head)
-            traffic = listened.traffic(lambda c=chain: listened.driven.get_tuple(c.head))
+            reader = listened.stranger()
+            traffic = listened.traffic(lambda c=chain, r=reader: r.get_tuple(c.head))
             text = SnapshotSerializer().dumps(chain.values(chain.head)["messages"])
             # jsonb prints a space after each comma and colon
-            assert traffic.received <= 1.1 * len(text) + (length + 2) * DIGEST + ROW + COLUMNS
+            assert traffic.received <= 1.1 * len(text) + (length + 2) * STAMP + ROW + COLUMNS
             assert traffic.sent <= 250
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_get_of_a_thread_that_was_read_before_brings_what_is_new(ready_database, colour):
+    with wire(ready_database, colour, auto_setup=False) as listened:
+        for length in (20, 800):
+            chain = talk(listened.driven, length)
+            listened.driven.get_tuple(chain.head)
+            for _ in range(3):
+                more(chain)
+            traffic = listened.traffic(lambda c=chain: listened.driven.get_tuple(c.head))
+            new = SnapshotSerializer().dumps([message(n) for n in range(3)])
+            assert traffic.received <= 1.2 * len(new) + (length + 3) * STAMP + ROW + COLUMNS
+            assert traffic.sent <= 300
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -110,7 +126,7 @@ def test_old_checkpoint_of_a_long_log_reads_no_more_than_it_has(ready_database, 
         listened.driven.get_tuple(first)
         traffic = listened.traffic(lambda: listened.driven.get_tuple(first))
     text = SnapshotSerializer().dumps(chain.values(first)["messages"])
-    assert traffic.received <= 1.1 * len(text) + 20 * DIGEST + ROW + 2 * COLUMNS
+    assert traffic.received <= 1.1 * len(text) + 20 * STAMP + ROW + 2 * COLUMNS
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -121,7 +137,7 @@ def test_list_reads_what_checkpoints_share_once(ready_database, colour):
         listened.driven.list(config, limit=20)
         traffic = listened.traffic(lambda: listened.driven.list(config, limit=20))
     text = SnapshotSerializer().dumps(chain.values(chain.head)["messages"])
-    assert traffic.received <= 1.1 * len(text) + 820 * DIGEST + 20 * ROW + 2 * COLUMNS
+    assert traffic.received <= 1.1 * len(text) + 820 * STAMP + 20 * ROW + 2 * COLUMNS
 
 
 class Counting(SnapshotSerializer):

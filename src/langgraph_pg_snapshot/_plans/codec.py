@@ -22,6 +22,9 @@ from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.sight import Sight
 
 DIGEST_BYTES = 16
+NO_DIGEST = bytes(DIGEST_BYTES)
+# A digest, and the transaction that wrote the row.
+STAMP_BYTES = DIGEST_BYTES + 4
 
 # What a serializer that may encrypt leaves readable: the saver itself goes by these, and none of
 # them is a value of the application's.

@@ -14,6 +14,7 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from langgraph_pg_snapshot._plans.codec import (
     DIGEST_BYTES,
+    NO_DIGEST,
     Codec,
     dump_header,
     dump_metadata,
@@ -271,7 +272,7 @@ def _read_lineage(store: Store, new: NewCheckpoint, *, retried: bool) -> Plan[Kn
         if checkpoint_id is not None:
             stored = load_stored(channel_values)
             layouts[checkpoint_id] = layout_of(orjson.loads(versions), stored)
-            digests |= digests_by_item(joined, numbers_of(runs_in(stored.values())))
+            digests |= _digests_by_item(joined, numbers_of(runs_in(stored.values())))
     epoch, appended, next_items, *_ = rows[0]
     return store.known.learn(
         key,
@@ -284,14 +285,14 @@ def _read_lineage(store: Store, new: NewCheckpoint, *, retried: bool) -> Plan[Kn
     )
 
 
-def digests_by_item(joined: bytes | None, numbers: Iterable[int]) -> dict[int, bytes]:
+def _digests_by_item(joined: bytes | None, numbers: Iterable[int]) -> dict[int, bytes]:
     """Take apart the digests of items, in the items' order; sixteen zeros: there is none."""
     joined = joined or b""
     digests = {
         number: joined[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
         for place, number in enumerate(numbers)
     }
-    return {number: digest for number, digest in digests.items() if digest.strip(b"\x00")}
+    return {number: digest for number, digest in digests.items() if digest != NO_DIGEST}
 
 
 def put_writes(

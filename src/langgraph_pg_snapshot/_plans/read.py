@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +16,11 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import TASKS
 
+from langgraph_pg_snapshot._plans.cache import ItemCache, KeptItem, KeptItems
 from langgraph_pg_snapshot._plans.codec import (
+    DIGEST_BYTES,
+    NO_DIGEST,
+    STAMP_BYTES,
     Blob,
     load_header,
     load_metadata,
@@ -25,8 +29,7 @@ from langgraph_pg_snapshot._plans.codec import (
 )
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.pause import collector_paused
-from langgraph_pg_snapshot._plans.put import digests_by_item
-from langgraph_pg_snapshot._plans.runs import Run, numbers_of
+from langgraph_pg_snapshot._plans.runs import Run, multirange, numbers_of, runs_of
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
@@ -72,9 +75,14 @@ def get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None]
 def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None]:
     key = target.key
     which = "which_checkpoint" if target.checkpoint_id else "which_any"
+    kept = store.cache.items_of(key)
     rows = yield Stmt(
         store.queries("get_checkpoint", which),
-        {**key._asdict(), "checkpoint_id": target.checkpoint_id},
+        {
+            **key._asdict(),
+            "checkpoint_id": target.checkpoint_id,
+            "held": multirange(runs_of(sorted(kept.json))),
+        },
     )
     if not rows:
         return None
@@ -83,10 +91,9 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
     stored = load_stored(row.channel_values)
     runs = runs_in(stored.values())
     items = Items(store.codec)
-    if is_near:
-        take_items(items, item_columns, runs)
-    else:
-        yield from fetch_items(store, key, items, runs)
+    if is_near and (stamps := take_items(items, item_columns, runs, held=kept.json)):
+        _recall(store.cache, key, kept, items, stamps)
+    yield from fetch_items(store, key, items, runs)
     found = to_tuple(store, row, stored, items)
     store.known.learn(
         key,
@@ -110,24 +117,58 @@ def fetch_items(store: Store, key: NamespaceKey, items: Items, runs: Sequence[Ru
                 "checkpoint_ns": key.checkpoint_ns,
                 "starts": [first for first, _ in wanted],
                 "ends": [beyond for _, beyond in wanted],
+                "held": "{}",
             },
         )
         take_items(items, row, wanted)
 
 
-def take_items(items: Items, columns: Sequence[Any], runs: Sequence[Run]) -> None:
-    """Take in items as the ``item_columns`` of a statement bring them."""
-    json_text, digests, blob_ids, blob_types, blobs = columns
+def take_items(
+    items: Items, columns: Sequence[Any], runs: Sequence[Run], held: Container[int] = ()
+) -> dict[int, bytes]:
+    """Take in items as the ``item_columns`` of a statement bring them, without those held.
+
+    Returns the stamps of all of them. If some are missing it takes none, for nothing tells which
+    ones, and returns nothing.
+    """
+    json_text, joined, blob_ids, blob_types, blobs = columns
+    joined = joined or b""
+    numbers = list(numbers_of(runs))
+    if len(joined) != STAMP_BYTES * len(numbers):
+        return {}
     with collector_paused:
         trees = parse_json(json_text) if json_text else []
     by_blob = dict(zip(blob_ids or (), map(Blob, blob_types or (), blobs or ()), strict=True))
-    numbers = list(numbers_of(runs))
-    if len(numbers) != len(trees) + len(by_blob):
-        # Some are missing; without numbers beside them, the others can't be told apart.
-        return
-    items.digests.update(digests_by_item(digests, numbers))
     items.trees.update(by_blob)
-    items.trees.update(zip((n for n in numbers if n not in by_blob), trees, strict=True))
+    sent = [number for number in numbers if number not in by_blob and number not in held]
+    items.trees.update(zip(sent, trees, strict=True))
+    stamps = [joined[at : at + STAMP_BYTES] for at in range(0, len(joined), STAMP_BYTES)]
+    digests = zip(numbers, (stamp[:DIGEST_BYTES] for stamp in stamps), strict=True)
+    items.digests.update((number, digest) for number, digest in digests if digest != NO_DIGEST)
+    return dict(zip(numbers, stamps, strict=True))
+
+
+def _recall(
+    cache: ItemCache, key: NamespaceKey, kept: KeptItems, items: Items, stamps: Mapping[int, bytes]
+) -> None:
+    """Take in the held items that have the same stamp as ever, and keep what is new."""
+    held = [number for number in stamps if number in kept.json]
+    if [*map(stamps.get, held)] != [*map(kept.stamps.get, held)]:
+        cache.forget(key)
+        held = [number for number in held if stamps[number] == kept.stamps[number]]
+    with collector_paused:
+        trees = orjson.loads(b"[" + b",".join(map(kept.json.__getitem__, held)) + b"]")
+    items.trees.update(zip(held, trees, strict=True))
+    if cache.max_bytes:
+        trees = {number: items.trees[number] for number in stamps if number not in kept.json}
+        cache.keep(
+            key,
+            {
+                number: KeptItem(stamps[number], orjson.dumps(tree))
+                for number, tree in trees.items()
+                if number in items.digests and not isinstance(tree, Blob)
+            },
+        )
 
 
 def to_tuple(

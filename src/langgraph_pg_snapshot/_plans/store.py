@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from langgraph_pg_snapshot._plans.cache import ItemCache
 from langgraph_pg_snapshot._plans.codec import Codec
 from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot.sql import Queries
@@ -17,8 +18,10 @@ class Store:
         queries: The statements, with the tables' names filled in.
         codec: How values become columns.
         known: What this process knows of the threads' logs.
+        cache: Items that it has read.
     """
 
     queries: Queries
     codec: Codec
     known: KnownLogs
+    cache: ItemCache

@@ -97,12 +97,13 @@ WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s:
 
 -- name: get_checkpoint
 -- One checkpoint with its pending writes, its items if they are a good part of the log (if not,
--- get_items follows), and what a writer must know to build on it.
+-- get_items follows), and what a writer must know to build on it. Of the items that the reader
+-- holds come only the stamps.
 SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id,
     h.header::text, h.metadata::text, h.sealed_type, h.sealed, h.channel_values::text,
     pending.writes, pending.blobs, sends.writes, sends.blobs,
     t.epoch, t.appended, t.next_items::text, t.appended <= 2 * h.item_count + 500 AS is_near,
-    near.items, near.digests, near.blob_ids, near.blob_types, near.blobs
+    near.items, near.stamps, near.blob_ids, near.blob_types, near.blobs
 FROM {history} AS h
 JOIN {threads} AS t ON t.thread_id = h.thread_id AND t.checkpoint_ns = h.checkpoint_ns
 LEFT JOIN LATERAL ({pending_writes}) AS pending ON true
@@ -216,10 +217,13 @@ array_agg(w.blob ORDER BY w.task_path, w.task_id, w.idx)
     FILTER (WHERE w.blob IS NOT NULL) AS blobs
 
 -- name: item_columns
--- (Part of a statement.) Items i by number: JSON ones in one text, blobs apart with their numbers.
-json_agg(i.item ORDER BY i.item_id) FILTER (WHERE i.blob IS NULL)::text AS items,
-string_agg(coalesce(i.digest, decode(repeat('00', 16), 'hex')), ''::bytea
-    ORDER BY i.item_id) AS digests,
+-- (Part of a statement.) Items i by number: JSON ones in one text, without those that the reader
+-- holds; blobs apart with their numbers; of each one its stamp: its digest (sixteen zero bytes if it
+-- has none) and the transaction that wrote its row.
+json_agg(i.item ORDER BY i.item_id)
+    FILTER (WHERE i.blob IS NULL AND NOT %(held)s::int8multirange @> i.item_id)::text AS items,
+string_agg(coalesce(i.digest, decode(repeat('00', 16), 'hex')) || xidsend(i.xmin), ''::bytea
+    ORDER BY i.item_id) AS stamps,
 array_agg(i.item_id ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blob_ids,
 array_agg(i.blob_type ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blob_types,
 array_agg(i.blob ORDER BY i.item_id) FILTER (WHERE i.blob IS NOT NULL) AS blobs

@@ -44,7 +44,7 @@ class _Runs:
 
     @property
     def store(self) -> Store:
-        return self._saver._plan_store  # noqa: SLF001 -- a room of the same house
+        return self._saver._store  # noqa: SLF001 -- a room of the same house
 
     def run(self, plan: Callable[..., Plan[T]], *args: Any, **options: Any) -> T:
         """Run a plan; it makes the tables first, if need be and the saver may."""

@@ -1,0 +1,129 @@
+"""What a process keeps of the items that it read is never taken for what the database has."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from langchain_core.messages import HumanMessage
+
+from helpers import Chain, config_of
+from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
+from langgraph_pg_snapshot._plans.cache import ItemCache, KeptItem
+from langgraph_pg_snapshot.models import NamespaceKey
+
+ALICE, BOB = "Alice " * 60, "Bob   " * 60
+
+
+@pytest.fixture
+def saver(ready_database):
+    with PostgresSnapshotSaver(ready_database, auto_setup=False) as saver:
+        yield saver
+
+
+@pytest.fixture
+def other(ready_database):
+    """Another process's."""
+    with PostgresSnapshotSaver(ready_database, auto_setup=False) as other:
+        yield other
+
+
+@pytest.fixture
+def sql(ready_database):
+    with psycopg.connect(ready_database, autocommit=True) as connection:
+        yield connection.execute
+
+
+def contents(saver):
+    found = saver.get_tuple(config_of("t"))
+    return [message.content for message in found.checkpoint["channel_values"]["messages"]]
+
+
+def messages(*texts):
+    return {"messages": [HumanMessage(text, id=str(n)) for n, text in enumerate(texts)]}
+
+
+def test_item_that_was_edited_by_hand(saver, sql):
+    Chain(saver, "t").put(messages(ALICE, ALICE))
+    assert contents(saver) == contents(saver) == [ALICE, ALICE]
+    sql(
+        "UPDATE agent_checkpoints_items SET item = jsonb_set(item, '{content}', to_jsonb(%s::text))"
+        " WHERE item ->> 'id' = '1'",
+        [BOB],
+    )
+    for _ in range(3):
+        assert contents(saver) == [ALICE, BOB]
+
+
+def test_thread_that_was_deleted_and_made_anew_elsewhere(saver, other):
+    Chain(saver, "t").put(messages(ALICE, ALICE))
+    assert contents(saver) == [ALICE, ALICE]
+    other.delete_thread("t")
+    Chain(other, "t").put(messages(ALICE, BOB))
+    for _ in range(3):
+        assert contents(saver) == [ALICE, BOB]
+
+
+def test_restored_backup_with_other_items_under_the_same_numbers(saver, other, sql):
+    """As after a point-in-time restore: epoch and numbers say that nothing has happened."""
+    chain = Chain(saver, "t")
+    chain.put(messages(ALICE, ALICE))
+    chain.put(messages(ALICE, ALICE, ALICE))
+    assert contents(saver) == [ALICE, ALICE, ALICE]
+    sql("DELETE FROM agent_checkpoints_items WHERE item ->> 'id' = '2'")
+    sql(
+        "INSERT INTO agent_checkpoints_items (thread_id, checkpoint_ns, item_id, digest, item)"
+        " SELECT thread_id, checkpoint_ns, item_id + 1, '\\x00112233445566778899aabbccddeeff',"
+        "     jsonb_set(item, '{content}', to_jsonb(%s::text))"
+        " FROM agent_checkpoints_items WHERE item ->> 'id' = '1'",
+        [BOB],
+    )
+    assert contents(other) == [ALICE, ALICE, BOB]
+    assert contents(saver) == [ALICE, ALICE, BOB]
+
+
+def test_two_reads_share_nothing(saver):
+    Chain(saver, "t").put(messages(ALICE, BOB))
+    for _ in range(3):
+        found = saver.get_tuple(config_of("t")).checkpoint["channel_values"]["messages"]
+        assert [message.content for message in found] == [ALICE, BOB]
+        assert found[0].additional_kwargs == {}
+        found[0].content = "changed in place"
+        found[0].additional_kwargs["changed"] = True
+        found.clear()
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1_000, 32 * 2**20])
+def test_any_size_gives_the_same(ready_database, cache_bytes):
+    with PostgresSnapshotSaver(ready_database, cache_bytes=cache_bytes) as saver:
+        chain = Chain(saver, "t")
+        texts = []
+        for n in range(5):
+            texts.append(f"{n} {ALICE}")
+            chain.put(messages(*texts))
+            assert contents(saver) == texts
+        for old in saver.list(config_of("t")):
+            assert saver.get_tuple(old.config).checkpoint == old.checkpoint
+
+
+@pytest.mark.parametrize("cache_bytes", [-1, 1.5, "1 MB", True, None])
+def test_size_is_checked(cache_bytes):
+    with pytest.raises(InvalidArgumentError, match="cache_bytes"):
+        PostgresSnapshotSaver("", cache_bytes=cache_bytes)
+
+
+def test_least_recently_read_threads_go_first():
+    cache = ItemCache(10_000)
+    keys = [NamespaceKey(f"thread-{n}", "") for n in range(3)]
+    item = KeptItem(b"stamp", bytes(3_500))
+    cache.keep(keys[0], {1: item})
+    cache.keep(keys[1], {1: item})
+    assert cache.items_of(keys[0]).json  # it is the newer one now
+    cache.keep(keys[2], {1: item})
+    assert [bool(cache.items_of(key).json) for key in keys] == [True, False, True]
+    # One that alone is too large is not kept, and does not stay in the books.
+    cache.keep(keys[2], {2: KeptItem(b"stamp", bytes(20_000))})
+    cache.keep(keys[1], {1: item})
+    cache.keep(keys[0], {1: item})
+    assert [bool(cache.items_of(key).json) for key in keys] == [True, True, False]
+    cache.forget(keys[0])
+    assert not cache.items_of(keys[0]).json

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks import report
 from benchmarks.measure import Bench, Figure
@@ -24,6 +25,10 @@ SERVER_SETTINGS = {"max_wal_size": "4GB", "max_connections": "200"}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the workloads that were asked for."""
     options = _parser().parse_args(arguments)
+    if options.stored:
+        stored = json.loads(options.stored.read_text())
+        _write(options, stored, report.from_json(stored))
+        return
     scale = QUICK if options.quick else FULL
     if options.rounds:
         scale = replace(scale, rounds=options.rounds)
@@ -38,8 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(report.line(figure), flush=True)
                 figures.append(figure)
     print(f"\n{report.summary(figures)}\n{time.monotonic() - begun:.0f} s")
+    _write(options, found, figures)
+
+
+def _write(options: argparse.Namespace, found: Mapping[str, Any], figures: list[Figure]) -> None:
     if options.json:
         options.json.write_text(json.dumps(report.as_json(found, figures), indent=1) + "\n")
+    if options.page:
+        options.page.write_text(report.page(found, figures))
     if options.chart:
         from benchmarks.chart import draw  # noqa: PLC0415 -- its library is optional
 
@@ -59,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         "--dsn", help="a server to run on as superuser, instead of one started here"
     )
     parser.add_argument("--json", type=Path, help="a file to write all figures to")
+    parser.add_argument("--page", type=Path, help="a Markdown file to write the main ones to")
+    parser.add_argument(
+        "--stored", type=Path, help="what --json wrote, to draw it again instead of measuring"
+    )
     parser.add_argument("--chart", type=Path, help="an SVG file to draw (needs matplotlib)")
     return parser
 

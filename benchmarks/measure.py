@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.contenders import OFFICIAL, OURS
+from benchmarks.contenders import FLOOR, OFFICIAL, OURS
 from benchmarks.scale import Scale
 
 Work: TypeAlias = Callable[[int], object]
@@ -74,6 +74,13 @@ class Figure:
     def __post_init__(self) -> None:
         if self.ratio is None and OURS in self.of and OFFICIAL in self.of:
             object.__setattr__(self, "ratio", _ratio(self.of[OURS], self.of[OFFICIAL]))
+
+    @property
+    def floor_ratio(self) -> float | None:
+        """The floor's to the official saver's: what no saver can go below."""
+        if FLOOR in self.of and OFFICIAL in self.of:
+            return _ratio(self.of[FLOOR], self.of[OFFICIAL])
+        return None
 
     @property
     def met(self) -> bool | None:

@@ -17,6 +17,8 @@ from benchmarks.contenders import FLOOR, NONE, OFFICIAL, OURS
 from benchmarks.measure import Figure, Spread
 
 COLUMNS = (NONE, FLOOR, OURS, OFFICIAL)
+# Workloads that a page shows without a target.
+UNTARGETED = {"fan-out", "tools", "files", "window", "growth", "put", "processes", "memory"}
 SETTINGS = (
     "fsync",
     "synchronous_commit",
@@ -83,7 +85,8 @@ def heading(found: Mapping[str, Any]) -> str:
         f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning\n"
         f"{versions}\n{settings}\n"
         "medians ± half of the distance between the quartiles; the ratio is ours / official\n"
-        f"{'':>2}\n{head}{'ratio':>9}{'target':>9}"
+        "(floor: the floor's, so below it no saver can go)\n"
+        f"\n{head}{'ratio':>9}{'floor':>8}  target"
     )
 
 
@@ -94,11 +97,16 @@ def line(figure: Figure) -> str:
     if not figure.of:
         quantity, cells = figure.quantity, f"{figure.between:>{4 * _VALUE}}"
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
-    target = ""
-    if figure.target is not None:
-        verdict = {True: "met", False: "MISSED", None: "?"}[figure.met]
-        target = f"{'≥' if figure.at_least else '≤'} {figure.target:<5g}{verdict}"
-    return f"{figure.case:<{_CASE}}{quantity:<{_QUANTITY}}{cells}{ratio:>9}  {target}".rstrip()
+    ground = "" if figure.floor_ratio is None else f"{figure.floor_ratio:.2g}"
+    row = f"{figure.case:<{_CASE}}{quantity:<{_QUANTITY}}{cells}{ratio:>9}{ground:>8}"
+    return f"{row}  {_target(figure)}".rstrip()
+
+
+def _target(figure: Figure) -> str:
+    if figure.target is None:
+        return ""
+    verdict = {True: "met", False: "MISSED", None: "?"}[figure.met]
+    return f"{'≥' if figure.at_least else '≤'} {figure.target:<5g}{verdict}"
 
 
 def _cell(spread: Spread | None) -> str:
@@ -115,8 +123,52 @@ def summary(figures: Sequence[Figure]) -> str:
     """How many targets were met, and which were not."""
     held = [figure for figure in figures if figure.target is not None]
     missed = [figure for figure in held if not figure.met]
-    lines = [f"{len(held) - len(missed)} of {len(held)} targets are met"]
-    return "\n".join([*lines, *(f"  missed: {line(figure)}" for figure in missed)])
+    return "\n".join([summary_line(figures), *(f"  missed: {line(each)}" for each in missed)])
+
+
+def page(found: Mapping[str, Any], figures: Sequence[Figure]) -> str:
+    """What has a target, and what else is worth a line, as a table in Markdown."""
+    rows = [
+        f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning; "
+        + ", ".join(f"{name} {each}" for name, each in found["versions"].items())
+        + ".",
+        "",
+        f"| | | {' | '.join(COLUMNS)} | ratio | floor's ratio | target |",
+        f"|---|---|{'---|' * (len(COLUMNS) + 3)}",
+    ]
+    for figure in figures:
+        if figure.target is None and not (
+            figure.workload in UNTARGETED and ", async" not in figure.case
+        ):
+            continue
+        cells = " | ".join(_cell(figure.of.get(name)) for name in COLUMNS)
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2g}"
+        ground = "" if figure.floor_ratio is None else f"{figure.floor_ratio:.2g}"
+        between = figure.between if not figure.of else figure.unit
+        rows.append(
+            f"| {figure.workload}: {figure.case} | {figure.quantity}, {between} | {cells} "
+            f"| {ratio} | {ground} | {_target(figure)} |"
+        )
+    return "\n".join([*rows, "", summary_line(figures), ""])
+
+
+def summary_line(figures: Sequence[Figure]) -> str:
+    """How many targets were met."""
+    held = [figure for figure in figures if figure.target is not None]
+    return f"{sum(bool(figure.met) for figure in held)} of {len(held)} targets are met."
+
+
+def from_json(stored: Mapping[str, Any]) -> list[Figure]:
+    """The figures of `as_json`."""
+    return [
+        Figure(
+            **{
+                **{key: value for key, value in figure.items() if key != "met"},
+                "of": {name: Spread(**spread) for name, spread in figure["of"].items()},
+            }
+        )
+        for figure in stored["figures"]
+    ]
 
 
 def as_json(found: Mapping[str, Any], figures: Sequence[Figure]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def put(bench: Bench) -> Iterator[Figure]:
             with Thread.of(bench, length, "sync") as thread, strangers(thread.dsn) as new:
                 works: dict[str, Work] = {}
                 for name, each in thread.savers.items():
-                    talk = _Talk(each.saver)
+                    talk = Talk(each.saver)
                     by = (lambda talk=talk: talk.saver) if who == "the same saver" else None
                     works[name] = partial(talk.put, by or partial(new, name))
                 body = Put(packed(talk.header), [packed(AIMessage(text(1), id="m"))])
@@ -156,7 +156,7 @@ def _put_raw(ground: Floor, body: Put, _turn: int) -> None:
     ground.put(body)
 
 
-class _Talk:
+class Talk:
     """A conversation that is put by hand, message by message."""
 
     def __init__(self, saver: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
@@ -10,12 +12,16 @@ import psycopg
 import pytest
 from Crypto.Cipher import AES
 from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Interrupt, Send, interrupt
+from psycopg import sql
 
+from graphs import add_all
 from langgraph_pg_snapshot import (
     DeserializationError,
     PostgresSnapshotSaver,
@@ -136,14 +142,7 @@ def dump(dsn: str) -> str:
         text=True,
     )
     # bytea is dumped as hex; what it says must not be readable either
-    with psycopg.connect(dsn) as conn:
-        blobs = conn.execute(
-            "SELECT encode(blob, 'escape') FROM agent_checkpoints_items WHERE blob IS NOT NULL"
-            " UNION ALL SELECT encode(blob, 'escape') FROM agent_checkpoints_writes"
-            " WHERE blob IS NOT NULL UNION ALL SELECT encode(sealed, 'escape')"
-            " FROM agent_checkpoints_history WHERE sealed IS NOT NULL"
-        ).fetchall()
-    return result.stdout + "\n".join(text for (text,) in blobs)
+    return result.stdout + "\n".join(blobs_of(dsn))
 
 
 def play(saver: PostgresSnapshotSaver) -> dict[str, Any]:
@@ -159,6 +158,119 @@ def play(saver: PostgresSnapshotSaver) -> dict[str, Any]:
     with pytest.raises(ValueError, match="secret-error"):
         graph.invoke(Command(resume="secret-answer"), config)
     return graph.get_state(config).values
+
+
+class Everywhere(TypedDict, total=False):
+    flag: str
+    numbers: list[int]
+    notes: Annotated[list[str], DeltaChannel(add_all, snapshot_frequency=2)]
+    history: dict[str, Any]
+
+
+def inner_graph() -> Any:
+    graph = StateGraph(Everywhere)
+    graph.add_node("first", lambda _: {"history": {"secret-inner-key": "secret-inner-value"}})
+    graph.add_node("asking", lambda _: {"flag": interrupt("secret-inner-question")})
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "asking")
+    return graph.compile()
+
+
+def play_everywhere(saver: PostgresSnapshotSaver) -> None:
+    """A DeltaChannel, a subgraph that asks, keys of split dicts, and what is put by hand."""
+    graph = StateGraph(Everywhere)
+    graph.add_node("note", lambda state: {"notes": [f"secret-delta-{len(state['notes'])}"]})
+    graph.add_node("inner", inner_graph())
+    graph.add_edge(START, "note")
+    graph.add_edge("note", "inner")
+    compiled = graph.compile(checkpointer=saver)
+    config: Any = {
+        "configurable": {"thread_id": "u", "secret-config-key": "secret-config-value"},
+        "metadata": {"secret-metadata-key": "secret-metadata-value"},
+        "run_name": "secret-run-name",
+        "tags": ["secret-tag"],
+    }
+    entries = {f"secret-key-{n}": {f"secret-nested-{n}": "secret-entry " * 9} for n in range(9)}
+    compiled.invoke({"notes": ["secret-first"], "history": entries, "flag": "secret-flag"}, config)
+    compiled.invoke(Command(resume={"secret-resume-key": "secret-resume"}), config)
+    compiled.update_state(config, {"flag": "secret-update"}, as_node="note")
+    checkpoint: Any = {
+        **empty_checkpoint(),
+        "channel_values": {"short": "secret-put", "long": ["secret-element " * 9] * 3},
+        "channel_versions": {"short": 1, "long": 1},
+        "pending_sends": [Send("work", {"secret-send-key": "secret-pending"})],
+        "secret-header-key": "secret-header",
+    }
+    by_hand: Any = {"configurable": {"thread_id": "v", "checkpoint_ns": ""}}
+    metadata: Any = {"source": "input", "step": -1, "by": Card("secret-object"), "secret-by": 1}
+    metadata["nested"] = {"secret-deep-key": ["secret-deep"]}
+    stored = saver.put(by_hand, checkpoint, metadata, checkpoint["channel_versions"])
+    writes = [("short", Card("secret-write")), ("__error__", ValueError("secret-exception"))]
+    writes += [
+        ("__interrupt__", (Interrupt("secret-asked", id="i"),)),
+        ("__resume__", ["secret-r"]),
+    ]
+    saver.put_writes(stored, writes, "task", "~__pregel_pull, work")
+    saver.save_state(
+        "w", {"plain": "secret-saved", "messages": [HumanMessage("secret-saved " * 20)]}
+    )
+    saver.copy_thread("v", "x")
+
+
+PLANTED = (
+    *("inner-key", "inner-value", "inner-question", "delta-1", "config-key", "config-value"),
+    *(
+        "metadata-key",
+        "metadata-value",
+        "deep-key",
+        "deep",
+        "key-3",
+        "nested-3",
+        "entry",
+        "first",
+        "flag",
+    ),
+    *("resume-key", "resume", "update", "put", "element", "send-key", "pending", "header-key"),
+    *("header", "object", "by", "write", "exception", "asked", "r", "saved"),
+)
+
+
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_no_plaintext_in_a_dump_wherever_values_are(ready_database, make):
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
+        play_everywhere(saver)
+        assert [each for thread in "uvwx" for each in saver.check(thread)] == []
+        found = saver.get_tuple({"configurable": {"thread_id": "v"}})
+        assert found is not None
+        assert found.metadata["by"] == Card("secret-object")
+        assert found.checkpoint["secret-header-key"] == "secret-header"
+        assert found.checkpoint["channel_values"]["short"] == "secret-put"
+        assert "secret-exception" in repr(found.pending_writes)
+        assert saver.load_state("w")["plain"] == "secret-saved"
+    text = dump(ready_database)
+    assert "agent_checkpoints_items" in text
+    assert re.findall(r".{0,60}secret.{0,40}", text) == []
+
+
+def test_all_that_is_planted_shows_in_a_dump_without_encryption(ready_database):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        play_everywhere(saver)
+    text = dump(ready_database)
+    assert [name for name in PLANTED if f"secret-{name}" not in text] == []
+
+
+def blobs_of(database: str) -> Iterator[str]:
+    """Every BYTEA of our tables with its type, as text: bytes as escapes."""
+    with psycopg.connect(database) as conn:
+        columns = conn.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND data_type = 'bytea'"
+        ).fetchall()
+        for table, column in columns:
+            statement = sql.SQL("SELECT encode({}, 'escape') FROM {} WHERE {} IS NOT NULL").format(
+                sql.Identifier(column), sql.Identifier(table), sql.Identifier(column)
+            )
+            yield from (text for (text,) in conn.execute(statement))
 
 
 @pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
@@ -224,6 +336,63 @@ def test_keys_can_be_rotated(ready_database):
         pytest.raises(DeserializationError, match=r"channel 'messages'.*key"),
     ):
         saver.load_state("t")
+
+
+def test_rotated_keys_read_and_write_all_there_is(ready_database):
+    """Values, writes, sealed metadata, headers and exceptions of the old key; news by the new."""
+    inside = SnapshotSerializer()
+    old = EncryptedSerializer(RotatingCipher(k1=b"1" * 16), inside)
+    both = EncryptedSerializer(RotatingCipher(k1=b"1" * 16, k2=b"2" * 16), inside)
+    new = EncryptedSerializer(RotatingCipher(k2=b"2" * 16), inside)
+    with PostgresSnapshotSaver(ready_database, serde=old) as saver:
+        play_everywhere(saver)
+    with PostgresSnapshotSaver(ready_database, serde=both) as saver:
+        assert [each for thread in "uvwx" for each in saver.check(thread)] == []
+        [listed] = saver.list(None, filter={"secret-by": 1}, limit=1)
+        assert listed.metadata["by"] == Card("secret-object")
+        # The whole state anew, as who wants to be rid of the old key does it.
+        for thread in "uvwx":
+            state = saver.load_state(thread)
+            saver.delete_thread(thread)
+            saver.save_state(thread, state)
+    with PostgresSnapshotSaver(ready_database, serde=new) as saver:
+        assert [each for thread in "uvwx" for each in saver.check(thread)] == []
+        assert saver.load_state("w")["plain"] == "secret-saved"
+    assert "secret" not in dump(ready_database)
+
+
+PLAIN = {
+    "metadata": """metadata = metadata || '{"tenant": "plain"}'""",
+    "structured metadata": """metadata = metadata || '{"k": {"$type": "set", "items": []}}'""",
+    "header": """header = header || '{"pending_sends": [1]}'""",
+    "value": """channel_values = '{"a": 1}'""",
+}
+
+
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+@pytest.mark.parametrize("update", PLAIN.values(), ids=PLAIN.keys())
+def test_what_someone_put_in_plain_is_refused(ready_database, make, update):
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
+        saver.save_state("t", {"a": 1})
+        assert saver.check("t") == []
+        with psycopg.connect(ready_database, autocommit=True) as conn:
+            conn.execute(f"UPDATE agent_checkpoints_history SET {update}")  # noqa: S608 -- our own
+        with pytest.raises(DeserializationError, match=r"thread 't'.*does not encrypt"):
+            saver.load_state("t")
+        assert ["does not encrypt" in each.reason for each in saver.check("t")] == [True]
+
+
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_a_plain_write_is_refused(ready_database, make):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("t", {})
+        config = saver.get_tuple({"configurable": {"thread_id": "t"}}).config
+        saver.put_writes(config, [("w", 1)], "task")
+    with (
+        PostgresSnapshotSaver(ready_database, serde=make()) as saver,
+        pytest.raises(DeserializationError, match=r"write to channel 'w'.*does not encrypt"),
+    ):
+        saver.get_tuple(config)
 
 
 @pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver, SnapshotSerializer, TypeNotAllowedError
 
@@ -37,6 +39,72 @@ def test_a_type_that_is_not_allowed_is_refused_by_name(ready_database):
     allowing = SnapshotSerializer(strict=True, allowed_types=[Order])
     with PostgresSnapshotSaver(ready_database, serde=allowing) as saver:
         assert saver.load_state("t") == {"plain": [1, 2], "order": Order(7)}
+
+
+LONG = [Order(number) for number in range(9)]
+STATES = {
+    "value": ({"orders": Order(1)}, "channel 'orders': {name}"),
+    "inside a value": ({"orders": {"new": (1, Order(1))}}, "channel 'orders': ['new'][1]: {name}"),
+    "item": ({"orders": {"all": LONG}}, "channel 'orders': ['all'][0]: {name}"),
+    "element": ({"orders": ["x" * 300, [Order(1)]] * 9}, "channel 'orders': [1][0]: {name}"),
+    "entry": ({"orders": {f"k{n}": [1, "x" * 60, Order(n)] for n in range(9)}},
+              "channel 'orders': ['k0'][2]: {name}"),
+}  # fmt: skip
+NAME = f"'{__name__}:Order'"
+CONFIG: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+LINE = "is not on the allow-list of strict mode: add allowed_types=[Order]"
+
+
+@pytest.fixture
+def strict_saver(ready_database):
+    with PostgresSnapshotSaver(ready_database, serde=SnapshotSerializer(strict=True)) as saver:
+        yield saver
+
+
+def said(call) -> str:
+    with pytest.raises(TypeNotAllowedError) as caught:
+        call()
+    first, _, rest = str(caught.value).partition(": ")
+    assert "thread 't'" in first
+    assert "agent_checkpoints" in first
+    return rest
+
+
+@pytest.mark.parametrize(("state", "where"), STATES.values(), ids=STATES.keys())
+def test_it_says_where_the_type_is_and_what_to_add(ready_database, strict_saver, state, where):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("t", state)
+    expected = f"{where.format(name=NAME)} {LINE}"
+    assert said(lambda: strict_saver.load_state("t")) == expected
+    assert said(lambda: list(strict_saver.list(CONFIG))) == expected
+    [found] = strict_saver.check("t")
+    assert (found.kind, found.channel) == ("value", "orders")
+    assert found.reason.endswith(f"{NAME} {LINE}")
+
+
+def test_it_says_so_of_a_write(ready_database, strict_saver):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("t", {})
+        head = saver.get_tuple(CONFIG).config
+        saver.put_writes(head, [("fine", 1), ("orders", [Order(1)])], "task")
+    expected = f"write to channel 'orders': [0]: {NAME} {LINE}"
+    assert said(lambda: strict_saver.get_tuple(CONFIG)) == expected
+
+
+def test_it_says_so_of_metadata(ready_database, strict_saver):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        metadata = {"source": "input", "step": -1, "order": {"last": Order(1)}}
+        saver.put(CONFIG, empty_checkpoint(), metadata, {})
+    expected = f"metadata 'order': ['last']: {NAME} {LINE}"
+    assert said(lambda: strict_saver.get_tuple(CONFIG)) == expected
+
+
+def test_it_says_so_of_a_header(ready_database, strict_saver):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        checkpoint = {**empty_checkpoint(), "pending_sends": [Order(1)]}
+        saver.put(CONFIG, checkpoint, {"source": "input", "step": -1}, {})
+    expected = f"header: ['pending_sends'][0]: {NAME} {LINE}"
+    assert said(lambda: strict_saver.get_tuple(CONFIG)) == expected
 
 
 SCRIPT = """

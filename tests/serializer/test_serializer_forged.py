@@ -21,6 +21,9 @@ from langgraph_pg_snapshot.errors import DeserializationError, SnapshotError
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.codec import DECODERS
 
+# NumPy warns of names of dtypes, and of numbers that are too large for theirs.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 SERIALIZERS = {
     "open": SnapshotSerializer(),
     "strict": SnapshotSerializer(strict=True),

@@ -23,7 +23,7 @@ from langgraph_pg_snapshot._plans.codec import (
     parse_json,
 )
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
-from langgraph_pg_snapshot.errors import DamagedThreadError, about
+from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 
 # Up to this many bytes of JSON a value stands in the checkpoint's row, where every later checkpoint
 # repeats it; an item costs about 100 bytes of row and index once.
@@ -255,11 +255,11 @@ def runs_in(stored: Iterable[Any]) -> list[Run]:
     return union(run for value in stored if isinstance(value, Reference) for run in value.runs)
 
 
-def _of_entries(entries: list[Any]) -> dict[Any, Any]:
-    for entry in entries:
+def _entries(values: list[Any]) -> list[Any]:
+    for entry in values:
         if type(entry) is not list or len(entry) != 2:  # noqa: PLR2004 -- key and value
             raise DamagedThreadError("an item of its log should be an entry of a dict, and is not")
-    return dict(entries)
+    return values
 
 
 class Items:
@@ -287,12 +287,25 @@ class Items:
                 return self._build(stored.runs[0][0])
             trees = [self.trees[number] for number in numbers_of(stored.runs)]
             if Blob in map(type, trees):
-                values = [self._build(number) for number in numbers_of(stored.runs)]
+                values = self._elements(stored)
+            elif stored.kind == "$dict":
+                return self.codec.load_json({"$type": "dict", "items": _entries(trees)})
             else:
-                values = self.codec.load_json(trees)
+                return self.codec.load_json(trees)
         except KeyError as error:
             raise DamagedThreadError(f"item {error} of its log is missing") from None
-        return values if stored.kind == "$list" else _of_entries(values)
+        return values if stored.kind == "$list" else dict(_entries(values))
+
+    def _elements(self, stored: Reference) -> list[Any]:
+        values: list[Any] = []
+        try:
+            for number in numbers_of(stored.runs):
+                values.append(self._build(number))  # noqa: PERF401 -- len(values) tells where it stopped
+        except SnapshotError:
+            # Which key an entry of a dict has, only it can tell.
+            with about(f"[{len(values)}]" if stored.kind == "$list" else ""):
+                raise
+        return values
 
     def _build(self, number: int) -> Any:
         tree = self.trees[number]

@@ -129,6 +129,11 @@ def summary(figures: Sequence[Figure]) -> str:
 def page(found: Mapping[str, Any], figures: Sequence[Figure]) -> str:
     """What has a target, and what else is worth a line, as a table in Markdown."""
     rows = [
+        "# The last whole run",
+        "",
+        "Made by `python -m benchmarks --page`. What is measured: "
+        "[performance.md](performance.md).",
+        "",
         f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning; "
         + ", ".join(f"{name} {each}" for name, each in found["versions"].items())
         + ".",

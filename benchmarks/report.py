@@ -30,6 +30,7 @@ SETTINGS = (
     "autovacuum",
     "jit",
 )
+_ABOUT = "[performance.md](performance.md)"
 _CASE, _QUANTITY, _VALUE = 50, 24, 15
 
 
@@ -131,8 +132,7 @@ def page(found: Mapping[str, Any], figures: Sequence[Figure]) -> str:
     rows = [
         "# The last whole run",
         "",
-        "Made by `python -m benchmarks --page`. What is measured: "
-        "[performance.md](performance.md).",
+        f"Made by `python -m benchmarks --page`. What is measured: {_ABOUT}.",
         "",
         f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning; "
         + ", ".join(f"{name} {each}" for name, each in found["versions"].items())

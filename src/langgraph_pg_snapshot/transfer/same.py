@@ -7,34 +7,46 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 
-# What has no attributes.
-_ATOMS = frozenset({str, int, float, bytes, bool, list, tuple, dict, set})
+# What compares as a whole, and what has content but no attributes.
+_WHOLE = frozenset({str, int, bytes, bool})
+_BARE = frozenset({float, list, tuple, dict, set, frozenset})
 # Modules whose objects compare as a whole by ==, or whose slots say nothing of the value.
 _OPAQUE = frozenset({"uuid", "fractions", "decimal", "_decimal", "ipaddress", "re", "zoneinfo"})
 
 
 def difference(got: Any, want: Any, path: str = "") -> str | None:
     """Where two values differ, and how; None if they are the same."""
+    kind: Any = type(want)  # (mypy takes a type for unhashable)
     if got is want:
         return None
-    if type(got) is not type(want):
+    if type(got) is not kind:
         return f"{path}: {_kind(got)} instead of {_kind(want)}"
-    if type(want).__module__.partition(".")[0] in ("numpy", "pandas"):
-        return _of_arrays(got, want, path)
-    compare = next((compare for kind, compare in _COMPARISONS if isinstance(want, kind)), None)
-    found = (compare or _of_objects)(got, want, path)
-    return found if found is not None or type(want) in _ATOMS else _of_attributes(got, want, path)
+    if kind in _WHOLE:
+        return None if got == want else f"{path}: another {_kind(want)}"
+    compare = _comparison_of(kind)
+    found = compare(got, want, path)
+    if found is not None or kind in _BARE or compare is _of_arrays:
+        return found
+    return _of_attributes(got, want, path)
+
+
+@lru_cache(maxsize=1_000)
+def _comparison_of(kind: type) -> _Comparison:
+    if kind.__module__.partition(".")[0] in ("numpy", "pandas"):
+        return _of_arrays
+    return next((compare for base, compare in _COMPARISONS if issubclass(kind, base)), _of_objects)
 
 
 def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _of_atoms(got: Any, want: Any, path: str) -> str | None:
+def _of_wholes(got: Any, want: Any, path: str) -> str | None:
     return None if got == want else f"{path}: another {_kind(want)}"
 
 
@@ -83,6 +95,8 @@ def _of_mappings(got: Mapping[Any, Any], want: Mapping[Any, Any], path: str) -> 
 
 
 def _of_sets(got: Collection[Any], want: Collection[Any], path: str) -> str | None:
+    if all(type(element) is str for element in got) and got == want:
+        return None
     rest = list(got)
     for element in want:
         match = next((n for n, one in enumerate(rest) if difference(one, element) is None), None)
@@ -121,15 +135,12 @@ def _of_arrays(got: Any, want: Any, path: str) -> str | None:
 def _of_attributes(got: Any, want: Any, path: str) -> str | None:
     if not hasattr(want, "__dict__") or isinstance(want, type):
         return None
-    # (What a generic class notes of how it was made says nothing of the value.)
-    own, other = (
-        {name: each for name, each in vars(value).items() if name != "__orig_class__"}
-        for value in (got, want)
-    )
-    if own.keys() != other.keys():
+    own, other = vars(got), vars(want)
+    # What a generic class notes of how it was made says nothing of the value.
+    if (own.keys() ^ other.keys()) - {"__orig_class__"}:
         return f"{path}: other attributes"
     for name, value in other.items():
-        if (found := difference(own[name], value, "")) is not None:
+        if name != "__orig_class__" and (found := difference(own[name], value, "")) is not None:
             return f"{path}.{name}{found}"
     return None
 
@@ -162,7 +173,7 @@ def _of_objects(got: Any, want: Any, path: str) -> str | None:
 
 _Comparison = Callable[[Any, Any, str], "str | None"]
 _COMPARISONS: Sequence[tuple[Any, _Comparison]] = (
-    ((str, int, bytes, bytearray), _of_atoms),
+    ((str, int, bytes, bytearray), _of_wholes),
     (float, _of_floats),
     (Decimal, _of_decimals),
     (Mapping, _of_mappings),

@@ -204,6 +204,20 @@ def test_thread_that_was_deleted_here_comes_again(
     assert saver.load_state(THREAD)["log"][-1] == "end"
 
 
+def test_what_was_erased_of_a_thread_is_forgotten_when_it_comes_again(
+    official: PostgresSaver, saver: PostgresSnapshotSaver, shared_database: str
+):
+    fill(official, "t", 2)
+    with psycopg.connect(shared_database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO agent_checkpoints_erased (thread_id, run_id)"
+            " VALUES ('t', ''), ('t', 'run'), ('other', '')"
+        )
+        assert import_threads(saver, OfficialTables(shared_database)).ok
+        found = connection.execute("SELECT thread_id FROM agent_checkpoints_erased").fetchall()
+    assert found == [("other",)]
+
+
 def test_one_checkpoint_is_held_at_a_time(
     official: PostgresSaver, saver: PostgresSnapshotSaver, shared_database: str
 ):

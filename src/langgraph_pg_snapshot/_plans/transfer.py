@@ -38,6 +38,11 @@ def indices(store: Store, target: Target) -> Plan[list[Row]]:
     return rows
 
 
+def unerase(store: Store, thread_id: str) -> Plan[None]:
+    """Forget that a thread and runs of it were erased, so that it can come again."""
+    yield Stmt(store.queries("transfer_unerase"), {"thread_id": thread_id})
+
+
 def set_since(store: Store, thread_id: str, created_at: datetime) -> Plan[None]:
     """Set since when a thread has been there."""
     yield Stmt(store.queries("transfer_since"), {"thread_id": thread_id, "created_at": created_at})

@@ -38,6 +38,10 @@ WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s:
     AND w.checkpoint_id = %(checkpoint_id)s::text
 ORDER BY w.task_path, w.task_id, w.idx
 
+-- name: transfer_unerase
+-- Forget that a thread and runs of it were erased: an import is no late write of a run.
+DELETE FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text
+
 -- name: transfer_since
 -- Set since when a thread has been there.
 UPDATE {threads} AS t SET created_at = %(created_at)s::timestamptz

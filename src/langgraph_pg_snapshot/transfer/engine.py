@@ -171,7 +171,8 @@ class _Thread:
         total = len(work.places) + len(work.touched)
         place = None
         try:
-            target.begin()
+            if work.is_new:
+                target.begin()
             since = None
             before: dict[str, Found] = {}
             for done, place in enumerate(work.places, start=1):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ _OPAQUE = frozenset({"uuid", "fractions", "decimal", "_decimal", "ipaddress", "r
 
 def difference(got: Any, want: Any, path: str = "") -> str | None:
     """Where two values differ, and how; None if they are the same."""
-    kind: Any = type(want)  # (mypy takes a type for unhashable)
+    kind = cast("Any", type(want))  # mypy takes a type[Any] for unhashable
     if got is want:
         return None
     if type(got) is not kind:

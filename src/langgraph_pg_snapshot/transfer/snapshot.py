@@ -163,6 +163,10 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
         del wanted
         return Contents.of(*(self.look(transfer.contents, self._thread_id) or ((), ())))
 
+    def begin(self) -> None:
+        """Have a thread that was erased come again: an import is no late write of a run."""
+        self.run(transfer.unerase, self._thread_id)
+
     def put(self, found: Found, changed: Mapping[str, Any]) -> None:
         """Store a checkpoint, those channels anew that changed."""
         for channel in found.channels:

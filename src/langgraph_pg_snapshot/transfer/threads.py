@@ -226,7 +226,7 @@ class ThreadToFill(ABC):
         """What there is of it (in the namespaces that are wanted, at least); makes nothing."""
 
     def begin(self) -> None:  # noqa: B027 -- not for all
-        """Clear the way for a copy."""
+        """Clear the way for a thread that is not there."""
 
     @abstractmethod
     def put(self, found: Found, changed: Mapping[str, Any]) -> None:

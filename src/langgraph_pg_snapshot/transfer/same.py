@@ -7,8 +7,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, cast
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ _OPAQUE = frozenset({"uuid", "fractions", "decimal", "_decimal", "ipaddress", "r
 
 def difference(got: Any, want: Any, path: str = "") -> str | None:
     """Where two values differ, and how; None if they are the same."""
-    kind = cast("Any", type(want))  # mypy takes a type[Any] for unhashable
+    kind = type(want)
     if got is want:
         return None
     if type(got) is not kind:
@@ -35,11 +35,16 @@ def difference(got: Any, want: Any, path: str = "") -> str | None:
     return _of_attributes(got, want, path)
 
 
-@lru_cache(maxsize=1_000)
 def _comparison_of(kind: type) -> _Comparison:
+    if (known := _COMPARISON_OF.get(kind)) is not None:
+        return known
     if kind.__module__.partition(".")[0] in ("numpy", "pandas"):
-        return _of_arrays
-    return next((compare for base, compare in _COMPARISONS if issubclass(kind, base)), _of_objects)
+        found: _Comparison = _of_arrays
+    else:
+        fitting = (compare for base, compare in _COMPARISONS if issubclass(kind, base))
+        found = next(fitting, _of_objects)
+    _COMPARISON_OF[kind] = found
+    return found
 
 
 def _kind(value: Any) -> str:
@@ -172,6 +177,7 @@ def _of_objects(got: Any, want: Any, path: str) -> str | None:
 
 
 _Comparison = Callable[[Any, Any, str], "str | None"]
+_COMPARISON_OF: WeakKeyDictionary[type, _Comparison] = WeakKeyDictionary()
 _COMPARISONS: Sequence[tuple[Any, _Comparison]] = (
     ((str, int, bytes, bytearray), _of_wholes),
     (float, _of_floats),

@@ -49,12 +49,13 @@ class Scale:
 
 FULL = Scale()
 QUICK = Scale(
-    rounds=4,
+    rounds=3,
     warm=2,
     lengths=(20, 800),
+    colours=("sync",),
     durabilities=("sync",),
-    growth=(60,),
-    delta=60,
+    growth=(40,),
+    delta=40,
     clients=16,
     workers=8,
     processes=2,

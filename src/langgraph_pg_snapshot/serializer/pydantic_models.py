@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from .classes import check_names, check_type
-from .codec import ENCODERS, Codec, EncodeFunction, Refused, Tree, located
+from .codec import ENCODERS, Codec, DecodeFunction, EncodeFunction, Refused, Tree, located
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
 from .names import derives, tag_of
@@ -20,6 +20,9 @@ _FIELDS_SET: Final = "$fields_set"
 _EXTRA: Final = "$extra"
 _PRIVATE: Final = "$private"
 _BESIDE: Final = frozenset({_FIELDS_SET, _EXTRA, _PRIVATE})
+
+# A class has a function for each set of members that trees have. Forged data could have many.
+_MAX_DECODERS: Final = 64
 
 _new = object.__new__
 # The slots themselves: RootModel hides two of them behind class attributes.
@@ -67,6 +70,7 @@ class ModelCodec:
             self.template[name] = value
         self.required = frozenset(required)
         self.encode = self._compile_encode()
+        self.decoders: dict[tuple[str, ...], DecodeFunction] = {}
 
     def _compile_encode(self) -> EncodeFunction:
         """Write ``encode`` out field by field, as a loop would take twice the time.
@@ -125,8 +129,7 @@ class ModelCodec:
             "odd": self._encode_odd,
             "rest": self._encode_rest,
         }
-        exec("\n".join(lines), namespace)  # noqa: S102  # source made above, of literals alone
-        encode: EncodeFunction = namespace["encode"]
+        encode: EncodeFunction = _compiled(lines, namespace)
         vars(encode)["names"] = self.names  # for who looks at the state itself: sight.py
         return encode
 
@@ -153,6 +156,56 @@ class ModelCodec:
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         """Put the stored state into an instance that no constructor has seen."""
+        members = tuple(tree)
+        decode = self.decoders.get(members) or self._decoder_for(members)
+        return decode(dec, tree, depth)
+
+    def _decoder_for(self, members: tuple[str, ...]) -> DecodeFunction:
+        if (
+            len(self.decoders) < _MAX_DECODERS
+            and self.required.issubset(members)
+            and self.template.keys() >= set(members) - {"$type"}
+        ):
+            return self.decoders.setdefault(members, self._compile_decode(set(members)))
+        return self._decode_odd
+
+    def _compile_decode(self, members: set[str]) -> DecodeFunction:
+        """Write ``decode`` out for trees of exactly these members; as with ``encode``."""
+        fresh = dict(self.factories)
+        state = [
+            f"{name!r}: v if type(v := tree[{name!r}]) in scalars else node(v, depth)"
+            if name in members
+            else f"{name!r}: {fresh[name].__name__}()"
+            if name in fresh
+            else f"{name!r}: defaults[{name!r}]"
+            for name in self.template
+        ]
+        lines = [
+            "def decode(dec, tree, depth):",
+            "    node = dec.node",
+            "    depth -= 1",
+            "    made = new(cls)",
+            f"    set_dict(made, {{{', '.join(state)}}})",
+            f"    set_fields_set(made, {members - {'$type'}!r})",  # (repr of none: "set()")
+            f"    set_extra(made, {{}} if {self.allows_extra} else None)",
+            "    set_private(made, None)",
+            "    return made",
+        ]
+        namespace: dict[str, Any] = {
+            "cls": self.cls,
+            "defaults": self.template,
+            "new": _new,
+            "scalars": SCALARS,
+            "set_dict": _set_dict,
+            "set_extra": _set_extra,
+            "set_fields_set": _set_fields_set,
+            "set_private": _set_private,
+        }
+        decode: DecodeFunction = _compiled(lines, namespace)
+        return decode
+
+    def _decode_odd(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """Read a model that lacks members, or has more beside its fields."""
         state = self.template.copy()
         node = dec.node
         depth -= 1
@@ -194,6 +247,12 @@ class ModelCodec:
         _set_extra(made, extra)
         _set_private(made, private)
         return made
+
+
+def _compiled(lines: list[str], namespace: dict[str, Any]) -> Any:
+    """Make a function of its source."""
+    exec("\n".join(lines), namespace)  # noqa: S102  # written above, of literals alone
+    return namespace[lines[0].removeprefix("def ").partition("(")[0]]
 
 
 def _plain_default(field: Any) -> Any:

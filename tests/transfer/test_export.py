@@ -19,7 +19,7 @@ from left_threads import CONFIG, THREAD, THREADS, outcome
 from psycopg import sql
 
 from helpers import Chain, config_of
-from langgraph_pg_snapshot import PostgresSnapshotSaver, StorageError
+from langgraph_pg_snapshot import PostgresSnapshotSaver, SchemaError, StorageError
 from langgraph_pg_snapshot.transfer import (
     OfficialTables,
     aexport_threads,
@@ -119,6 +119,16 @@ def test_tables_are_made_where_there_are_none(database: str):
         assert export_threads(saver, tables).ok
         with PostgresSaver.from_conn_string(database) as official:
             THREADS["interrupt"].go_on(official)
+
+
+def test_saver_without_tables_is_named_and_gets_none(database: str):
+    with PostgresSnapshotSaver(database) as saver:
+        for thread_ids in (None, ["t"]):
+            with pytest.raises(SchemaError, match="the tables are not there"):
+                export_threads(saver, InMemorySaver(), thread_ids=thread_ids)
+    with psycopg.connect(database) as connection:
+        [(made,)] = connection.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^agent_'")
+    assert made == 0
 
 
 def test_tables_in_a_schema(database: str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.postgres import PostgresSaver
+from langgraph.checkpoint.postgres import PostgresSaver, ShallowPostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -88,6 +88,17 @@ def test_official_saver_comes_over_by_its_methods(
     assert report.problems == []
     assert all_of(saver) == all_of(official)
     assert outcome(THREADS[name], saver) == outcome(THREADS[name], official)
+
+
+@pytest.mark.filterwarnings("ignore:.*ShallowPostgresSaver:DeprecationWarning")
+def test_shallow_saver_comes_over_by_its_methods(database: str):
+    with ShallowPostgresSaver.from_conn_string(database) as source:
+        source.setup()
+        THREADS["interrupt"].leave(source)
+        with PostgresSnapshotSaver(database) as saver:
+            report = import_threads(saver, source, thread_ids=[THREAD])
+            assert (report.problems, report.new, report.checkpoints) == ([], 1, 1)
+            assert outcome(THREADS["interrupt"], saver) == outcome(THREADS["interrupt"], source)
 
 
 async def test_async_saver_of_the_running_loop_comes_over(

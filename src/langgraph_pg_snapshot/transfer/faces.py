@@ -52,7 +52,7 @@ def import_threads(
         thread_ids: The threads to copy; None (default) means all.
         dry_run: Only look what there is to do; nothing is written, no table is made.
         verify: Read each thread on both sides and compare every checkpoint and pending write
-            (default; about as much work again as copying).
+            (default; it takes about twice as long as copying).
         on_progress: Called with a `Progress` when a thread begins and after each of its
             checkpoints.
 
@@ -115,6 +115,7 @@ def export_threads(
 
     Raises:
         InvalidArgumentError: An argument is not usable.
+        SchemaError: The saver has no tables.
         SnapshotError: langgraph-checkpoint-postgres is needed and not installed.
         StorageError: A database refused or failed. What is copied by then stays; do it again.
     """

@@ -51,13 +51,14 @@ class _Runs:
         call = Call(self._operation(), partial(plan, self.store, *args, **options))
         return self._saver._run(call)  # noqa: SLF001
 
-    def look(self, plan: Callable[..., Plan[T]], *args: Any) -> T | None:
-        """Run a plan that reads; None if there are no tables (yet)."""
+    def look(self, plan: Callable[..., Plan[T]], *args: Any) -> T:
+        """Run a plan that reads; it makes no tables.
+
+        Raises:
+            SchemaError: There are none.
+        """
         call = Call(self._operation(), partial(plan, self.store, *args))
-        try:
-            return self._saver._backend.run(call, sets_up=True)  # noqa: SLF001
-        except SchemaError:
-            return None
+        return self._saver._backend.run(call, sets_up=True)  # noqa: SLF001
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,12 @@ class SnapshotReader(_Runs):
 
     def count(self) -> int:
         """How many threads there are."""
-        return self.run(transfer.count_threads)
+        return self.look(transfer.count_threads)
 
     def thread_ids(self) -> Iterator[str]:
         """The threads' ids, page by page."""
         after = None
-        while page := self.run(transfer.page_of_threads, after, PAGE):
+        while page := self.look(transfer.page_of_threads, after, PAGE):
             yield from page
             after = page[-1]
 
@@ -115,7 +116,7 @@ class SnapshotThread(ThreadReader, _Runs):
     def contents(self) -> Contents:
         """What there is of it."""
         if self._contents is None:
-            self._contents = Contents.of(*self.run(transfer.contents, self._thread_id))
+            self._contents = Contents.of(*self.look(transfer.contents, self._thread_id))
         return self._contents
 
     def read(self, place: Place) -> Found:
@@ -135,13 +136,13 @@ class SnapshotThread(ThreadReader, _Runs):
         return self._numbered(place, self._tuple(place))
 
     def _tuple(self, place: Place) -> CheckpointTuple:
-        found = self.run(read.get_checkpoint, _target(self._thread_id, place))
+        found = self.look(read.get_checkpoint, _target(self._thread_id, place))
         if found is None:
             raise UnreadableError("it was removed meanwhile")
         return found
 
     def _numbered(self, place: Place, found: CheckpointTuple) -> list[Write]:
-        keys = self.run(transfer.indices, _target(self._thread_id, place))
+        keys = self.look(transfer.indices, _target(self._thread_id, place))
         pending = found.pending_writes or []
         if len(keys) != len(pending):
             raise UnreadableError("a run wrote to it meanwhile: do it again when none is under way")
@@ -161,7 +162,10 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
     def contents(self, wanted: Contents) -> Contents:
         """What there is of it; nothing is made for that."""
         del wanted
-        return Contents.of(*(self.look(transfer.contents, self._thread_id) or ((), ())))
+        try:
+            return Contents.of(*self.look(transfer.contents, self._thread_id))
+        except SchemaError:  # they are made by the first put
+            return Contents({}, {})
 
     def begin(self) -> None:
         """Have a thread that was erased come again: an import is no late write of a run."""

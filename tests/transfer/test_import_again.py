@@ -148,6 +148,19 @@ def test_thread_that_went_on_here_is_left_alone(
     assert our_rows() == before
 
 
+def test_write_that_was_added_here_makes_it_a_thread_of_its_own(
+    official: PostgresSaver, saver: PostgresSnapshotSaver, shared_database: str
+):
+    chain = fill(official, "t", 2)
+    import_threads(saver, OfficialTables(shared_database))
+    saver.put_writes(chain.head, [("log", "here")], "a task of here")
+    assert import_threads(saver, OfficialTables(shared_database)).unchanged == 1
+    chain.put({"step": 3})
+    report = import_threads(saver, OfficialTables(shared_database))
+    assert [(p.thread_id, p.kind) for p in report.problems] == [("t", "conflict")]
+    assert len(list(saver.list(config_of("t")))) == 2
+
+
 def test_thread_of_the_same_id_is_refused_and_named(
     official: PostgresSaver,
     saver: PostgresSnapshotSaver,
@@ -225,13 +238,18 @@ def test_one_checkpoint_is_held_at_a_time(
 
     fill(official, "t", 30)
     held: set[int] = set()
+    values: set[int] = set()
 
     def on_progress(_progress) -> None:
-        held.add(sum(isinstance(each, Found) for each in gc.get_objects()))
+        alive = gc.get_objects()
+        held.add(sum(isinstance(each, Found) for each in alive))
+        lists = [each for each in alive if type(each) is list and len(each) > 0]
+        values.add(sum(type(one[0]) is str and one[0].startswith("t 0 and") for one in lists))
 
     report = import_threads(saver, OfficialTables(shared_database), on_progress=on_progress)
     assert report.verified == 30
     assert max(held) <= 2
+    assert max(values) <= 4
 
 
 def test_a_message_is_stored_once(

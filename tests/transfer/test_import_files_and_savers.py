@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver, ShallowPostgresSaver
@@ -15,7 +16,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from left_threads import CONFIG, THREAD, THREADS, outcome
 
 from graphs import agent_turn_graph, approve
-from helpers import SERDES
+from helpers import SERDES, Chain
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 from langgraph_pg_snapshot.transfer import (
     AnySaver,
@@ -99,6 +100,23 @@ def test_shallow_saver_comes_over_by_its_methods(database: str):
             report = import_threads(saver, source, thread_ids=[THREAD])
             assert (report.problems, report.new, report.checkpoints) == ([], 1, 1)
             assert outcome(THREADS["interrupt"], saver) == outcome(THREADS["interrupt"], source)
+
+
+def test_paths_and_numbers_of_writes_in_memory_stay(
+    saver: PostgresSnapshotSaver, shared_database: str
+):
+    source = InMemorySaver()
+    config = Chain(source, "t").put({"log": ["value"]})
+    source.put_writes(config, [("__interrupt__", 0), ("log", 1)], "a", "~path 2")
+    source.put_writes(config, [("log", 2)], "b", "~path 1")
+    assert import_threads(saver, source).ok
+    with psycopg.connect(shared_database) as connection:
+        query = "SELECT task_id, idx, task_path FROM agent_checkpoints_writes ORDER BY 1, 2"
+        assert connection.execute(query).fetchall() == [
+            ("a", -3, "~path 2"),
+            ("a", 1, "~path 2"),
+            ("b", 0, "~path 1"),
+        ]
 
 
 async def test_async_saver_of_the_running_loop_comes_over(

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from helpers import Chain, checkpoint_of, comparable, config_of, id_of
 from langgraph_pg_snapshot import PostgresSnapshotSaver, SchemaError
 from langgraph_pg_snapshot.transfer import OfficialTables, import_threads
+from langgraph_pg_snapshot.transfer.threads import Contents, Place
 
 LONG = ["a value that does not stand in the row " * 10]
 
@@ -78,6 +79,43 @@ def test_a_checkpoint_that_sorts_before_its_parent_comes_behind_it(
     assert [id_of(saver.get_tuple(config_of("t", one)).parent_config) for one in "mzak"] == [
         None, "m", "z", "a",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parents", "order"),
+    [
+        ({"a": None, "b": "a", "c": "b"}, "abc"),
+        ({"m": None, "z": "m", "a": "z", "k": "a"}, "mzak"),
+        ({"a": "gone", "b": "a"}, "ab"),
+        ({"b": "c", "c": "d", "d": "b"}, "dcb"),
+        ({"a": "a", "b": "a"}, "ab"),
+        ({"b": "z", "c": "z", "z": None}, "zbc"),
+    ],
+)
+def test_parents_come_first(parents: dict[str, str | None], order: str):
+    places = [(ns, one, parent) for ns in ("", "child") for one, parent in parents.items()]
+    ordered = Contents.of(reversed(places), []).oldest_first()
+    assert ordered == [Place(ns, one) for ns in ("", "child") for one in order]
+
+
+def test_numbers_of_writes_stay(
+    official: PostgresSaver,
+    saver: PostgresSnapshotSaver,
+    shared_database: str,
+    tables: psycopg.Connection[Any],
+):
+    config = Chain(official, "t").put({"log": LONG})
+    official.put_writes(config, [("log", n) for n in range(3)], "task", "~path")
+    official.put_writes(config, [("__interrupt__", 1), ("__error__", 2)], "task", "~path")
+    tables.execute("UPDATE checkpoint_writes SET idx = 7 WHERE idx = 1")
+    assert_same_thread(official, saver, shared_database)
+    query = "SELECT idx, task_path, channel FROM {} ORDER BY 1"
+    ours, theirs = (
+        tables.execute(query.format(name)).fetchall()
+        for name in ("agent_checkpoints_writes", "checkpoint_writes")
+    )
+    assert ours == theirs
+    assert [idx for idx, *_ in ours] == [-3, -1, 0, 2, 7]
 
 
 def test_checkpoints_whose_parent_was_pruned_and_cycles_made_by_hand_come_over(

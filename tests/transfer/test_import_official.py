@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
 from left_threads import THREAD, THREADS, outcome
@@ -44,6 +45,13 @@ def test_every_checkpoint_is_the_same_and_the_source_is_untouched(
     assert (report.threads, report.new) == (1, 1)
     assert report.checkpoints == report.verified == len(theirs)
     assert report.writes == sum(len(found.pending_writes) for found in theirs)
+
+
+def test_source_is_opened_for_reading_only(official: PostgresSaver, shared_database: str):
+    with OfficialTables(shared_database).open() as reader:
+        connection = reader.connection.connection
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("DELETE FROM checkpoints")
 
 
 @pytest.mark.parametrize("name", THREADS)

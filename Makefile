@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: help
 help:  ## Say what there is (this)
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 .PHONY: demo
 demo: $(VENV)/.demo-installed  ## Run examples/quickstart.py on a PostgreSQL of its own
@@ -20,6 +20,10 @@ demo: $(VENV)/.demo-installed  ## Run examples/quickstart.py on a PostgreSQL of 
 .PHONY: test
 test: $(VENV)/.dev-installed  ## Run the tests, on real servers; PYTEST_ARGS are handed on
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-all
+test-all: $(VENV)/.dev-installed  ## Run the slow tests too
+	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.bench-installed  ## Measure against the official saver; BENCH_ARGS are handed on

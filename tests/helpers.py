@@ -165,12 +165,16 @@ async def _nothing() -> None:
 
 @contextmanager
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop of this thread, closed at the end with its executor."""
+    """An event loop of this thread, wound up at the end as `asyncio.run` does."""
     loop = asyncio.new_event_loop()
     try:
         yield loop
-        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
 

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from typing_extensions import Self
 
 from langgraph_pg_snapshot import _calls as calls
-from langgraph_pg_snapshot._lifecycle import Backend, Call, pool_settings
+from langgraph_pg_snapshot._lifecycle import Backend, Call, conduct, pool_settings
 from langgraph_pg_snapshot._plans.cache import DEFAULT_BYTES, ItemCache
 from langgraph_pg_snapshot._plans.codec import codec_for
 from langgraph_pg_snapshot._plans.known import KnownLogs
@@ -48,6 +48,8 @@ class SaverBase(BaseCheckpointSaver[str]):
         max_idle: float = 600.0,
         max_lifetime: float = 3600.0,
         kwargs: Mapping[str, Any] | None = None,
+        deadline: float | None = 60.0,
+        pooler: bool | None = None,
         table_name: str = "agent_checkpoints",
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
@@ -60,7 +62,7 @@ class SaverBase(BaseCheckpointSaver[str]):
                 f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
             )
         self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
-        self._backend = Backend(queries, auto_setup=auto_setup)
+        self._backend = Backend(queries, conduct(deadline, pooler), auto_setup=auto_setup)
         if (conninfo is None) == (pool is None and async_pool is None):
             raise InvalidArgumentError(
                 "pass either a conninfo (or a connection) or pool= and/or async_pool="

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,7 @@ from langgraph_pg_snapshot._drivers.connections import (
     PoolSettings,
 )
 from langgraph_pg_snapshot._drivers.faults import check_idle
-from langgraph_pg_snapshot._drivers.sync import SyncDriver
+from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans.setup import set_up
@@ -65,8 +66,9 @@ class Backend:
     only the other kind was passed in.
     """
 
-    def __init__(self, queries: Queries, *, auto_setup: bool) -> None:
+    def __init__(self, queries: Queries, conduct: Conduct, *, auto_setup: bool) -> None:
         self.queries = queries
+        self.conduct = conduct
         self.auto_setup = auto_setup
         self.is_set_up = False
         self.server: EmbeddedServer | None = None
@@ -78,8 +80,8 @@ class Backend:
     def use_settings(self, settings: PoolSettings) -> None:
         """Open pools of our own, each at its first use."""
         self._own_async = OwnAsyncPools(settings)
-        self._driver = SyncDriver(OwnPool(settings))
-        self._async_runner = AsyncDriver(self._own_async)
+        self._driver = SyncDriver(OwnPool(settings), self.conduct)
+        self._async_runner = AsyncDriver(self._own_async, self.conduct)
 
     def use_given(self, given: object, argument: str, kind: type | None) -> None:
         """Use a pool or connection of the application's.
@@ -95,12 +97,12 @@ class Backend:
                 + ("; pass it as pool=" if isinstance(given, ConnectionPool) else "")
             )
         if isinstance(given, ConnectionPool):
-            self._driver = SyncDriver(GivenPool(given))
+            self._driver = SyncDriver(GivenPool(given), self.conduct)
         elif isinstance(given, AsyncConnectionPool):
             self._use_async(GivenAsyncPool(given))
         elif isinstance(given, psycopg.Connection):
             check_idle(given.info.transaction_status)
-            self._driver = SyncDriver(GivenConnection(given))
+            self._driver = SyncDriver(GivenConnection(given), self.conduct)
         elif isinstance(given, psycopg.AsyncConnection):
             check_idle(given.info.transaction_status)
             self._use_async(GivenAsyncConnection(given))
@@ -111,8 +113,8 @@ class Backend:
             )
 
     def _use_async(self, connections: GivenAsyncConnections) -> None:
-        self._async_runner = HomeRunner(connections)
-        self._bridge = BridgedRunner(connections)
+        self._async_runner = HomeRunner(connections, self.conduct)
+        self._bridge = BridgedRunner(connections, self.conduct)
 
     def runner(self) -> SyncRunner:
         """What runs plans for sync callers."""
@@ -161,6 +163,21 @@ class Backend:
             await self._own_async.close()
         # Joins the pool's worker threads and waits for the server: not for the loop's thread.
         await asyncio.to_thread(self.close)
+
+
+def conduct(deadline: float | None, pooler: bool | None) -> Conduct:  # noqa: FBT001 -- an argument's value
+    """Check the arguments that say how to behave towards the server.
+
+    Raises:
+        InvalidArgumentError: One is not what it takes.
+    """
+    if deadline is not None and (
+        not isinstance(deadline, (int, float)) or isinstance(deadline, bool) or not deadline > 0
+    ):
+        raise InvalidArgumentError("deadline must be a number of seconds above 0, or None")
+    if pooler is not None and not isinstance(pooler, bool):
+        raise ArgumentTypeError(f"pooler must be True, False or None, got {type(pooler).__name__}")
+    return Conduct(None if deadline is None or math.isinf(deadline) else float(deadline), pooler)
 
 
 def pool_settings(

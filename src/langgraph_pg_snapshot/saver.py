@@ -26,6 +26,13 @@ class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory):
         max_idle: Seconds after which a connection above min_size is closed; default 600.
         max_lifetime: Seconds after which a connection is replaced; default 3600.
         kwargs: Further arguments of `psycopg.connect` for connections of our own.
+        deadline: Seconds that a statement or transaction may take, with all that is done again
+            because a connection died or the server restarts; default 60, None is without end.
+            (A migration of the tables may take longer.) On connections that are passed in, it
+            bounds the tries and the wait for a connection, but not the wait for an answer.
+        pooler: Whether there is a pooler in transaction mode (such as PgBouncer) between, so that
+            statements can't be prepared. None (default) finds out, on each connection. False is for
+            one that keeps track of prepared statements (PgBouncer 1.21, max_prepared_statements).
         table_name: Name of the view, and prefix of the tables; default "agent_checkpoints".
         schema: Schema to place them in; None (default) goes by ``search_path``.
         serde: Serializer. None (default) is `SnapshotSerializer`: readable JSONB. Any other (such

@@ -11,10 +11,17 @@ from typing import Any, Protocol, TypeVar
 import psycopg
 from psycopg.rows import tuple_row
 
-from langgraph_pg_snapshot._drivers.faults import ATTEMPTS, caused_by, check_idle, is_transient
-from langgraph_pg_snapshot._drivers.sync import SyncDriver
+from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
+from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
+from langgraph_pg_snapshot._drivers.pooled import (
+    WHICH_PROCESS,
+    is_pooled,
+    note_pooled,
+    note_process,
+)
+from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver
 from langgraph_pg_snapshot._drivers.trace import Trace
-from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Row, Step, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Rows, Step, Stmt
 from langgraph_pg_snapshot.errors import WrongColorError
 
 T = TypeVar("T")
@@ -30,7 +37,7 @@ LOOK_EVERY = 0.5
 class AsyncConnections(Protocol):
     """Where a driver gets connections."""
 
-    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+    def connection(self, attempts: Attempts) -> AbstractAsyncContextManager[AsyncConnection]: ...
     async def recover(self) -> None: ...
     async def close(self) -> None: ...
 
@@ -52,8 +59,9 @@ class AsyncRunner(Protocol):
 class AsyncDriver:
     """Each statement or transaction borrows a connection for as long as it takes."""
 
-    def __init__(self, connections: AsyncConnections) -> None:
+    def __init__(self, connections: AsyncConnections, conduct: Conduct) -> None:
         self.connections = connections
+        self.conduct = conduct
 
     async def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T:
         """Run a plan to its end."""
@@ -75,28 +83,37 @@ class AsyncDriver:
 
     async def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Stmt):
-            return await self._with_connection(lambda conn: _on_its_own(conn, step, trace), trace)
+            return await self._with_connection(
+                lambda conn: _on_its_own(conn, step, trace), self.conduct.deadline, trace
+            )
         if isinstance(step, Atomic):
             return await self._with_connection(
-                lambda conn: _in_transaction(conn, step, trace), trace
+                lambda conn: _in_transaction(conn, step, trace),
+                None if step.takes_long else self.conduct.deadline,
+                trace,
             )
         return None
 
     async def _with_connection(
-        self, work: Callable[[AsyncConnection], Awaitable[Any]], trace: Trace
+        self,
+        work: Callable[[AsyncConnection], Awaitable[Any]],
+        seconds: float | None,
+        trace: Trace,
     ) -> Any:
-        for attempts_left in reversed(range(ATTEMPTS)):
+        attempts = Attempts(seconds)
+        while True:
             try:
-                async with self.connections.connection() as conn:
+                async with self.connections.connection(attempts) as conn:
                     check_idle(conn.info.transaction_status)
-                    return await work(conn)
+                    if self.conduct.pooler is not None:
+                        note_pooled(conn, self.conduct.pooler)
+                    return marked(await work(conn), attempts)
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
-                if not attempts_left or not is_transient(error):
-                    raise
+                pause = attempts.pause_after(error)
                 trace.retry(error)
                 with caused_by(error):
                     await self.connections.recover()
-        raise AssertionError("unreachable")
+                await asyncio.sleep(pause)
 
 
 def _advance(steps: Plan[Any], answer: Any) -> tuple[Step | None, Any]:
@@ -107,11 +124,11 @@ def _advance(steps: Plan[Any], answer: Any) -> tuple[Step | None, Any]:
         return None, end.value
 
 
-def _size(rows: list[Row]) -> int:
+def _size(rows: Rows) -> int:
     return sum(len(cell) for row in rows for cell in row if isinstance(cell, (str, bytes)))
 
 
-async def _on_its_own(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> list[Row]:
+async def _on_its_own(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
     if conn.autocommit:
         return await _execute(conn, stmt, trace)
     async with conn.transaction():
@@ -120,7 +137,7 @@ async def _on_its_own(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> list[R
 
 async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -> Any:
     async with conn.transaction():
-        await conn.execute(atomic.isolation)
+        await conn.execute(atomic.isolation, prepare=False)
         steps = atomic.plan()
         answer: Any = None
         while True:
@@ -130,14 +147,17 @@ async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -
             answer = await _execute(conn, step, trace) if isinstance(step, Stmt) else None
 
 
-async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> list[Row]:
+async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
     async with psycopg.AsyncCursor(conn, row_factory=tuple_row) as cursor:
         # Without parameters it may be a script, which can't be prepared nor have binary results.
         single = stmt.params is not None
-        await cursor.execute(
-            stmt.query, stmt.params, prepare=None if single else False, binary=single
-        )
-        rows = await cursor.fetchall() if cursor.description else []
+        pooled = is_pooled(conn)
+        if single and pooled is None:
+            await cursor.execute(WHICH_PROCESS, prepare=False)
+            pooled = note_process(conn, await cursor.fetchone())
+        prepare = None if single and not pooled else False
+        await cursor.execute(stmt.query, stmt.params, prepare=prepare, binary=single)
+        rows = Rows(await cursor.fetchall() if cursor.description else ())
         trace.statement(cursor.rowcount)
         return rows
 
@@ -156,9 +176,9 @@ class ThreadedRunner:
 class HomeRunner:
     """For async callers of a saver with given async connections: runs plans on their event loop."""
 
-    def __init__(self, connections: GivenAsyncConnections) -> None:
+    def __init__(self, connections: GivenAsyncConnections, conduct: Conduct) -> None:
         self.connections = connections
-        self.driver = AsyncDriver(connections)
+        self.driver = AsyncDriver(connections, conduct)
 
     async def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T:
         """Run a plan to its end.
@@ -189,9 +209,9 @@ class HomeRunner:
 class BridgedRunner:
     """For sync callers of a saver with given async connections only: runs plans on their loop."""
 
-    def __init__(self, connections: GivenAsyncConnections) -> None:
+    def __init__(self, connections: GivenAsyncConnections, conduct: Conduct) -> None:
         self.connections = connections
-        self.driver = AsyncDriver(connections)
+        self.driver = AsyncDriver(connections, conduct)
 
     def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T:
         """Run a plan to its end.

@@ -6,10 +6,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
     contextmanager,
     suppress,
@@ -19,15 +17,33 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from langgraph_pg_snapshot._drivers.aio import AsyncConnection, running_loop, start_on, wait_for
-from langgraph_pg_snapshot._drivers.faults import given_connection_is_lost
+from langgraph_pg_snapshot._drivers.attempts import Attempts
+from langgraph_pg_snapshot._drivers.bounded import BoundedAsyncConnection, BoundedConnection
+from langgraph_pg_snapshot._drivers.faults import given_connection_is_busy, given_connection_is_lost
 from langgraph_pg_snapshot._drivers.sync import Connection
+from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot.errors import ConnectionUnavailableError, WrongColorError
 
 SyncPool = ConnectionPool[Any]
 AsyncPool = AsyncConnectionPool[Any]
+
+TCP_USER_TIMEOUT_SINCE = 120_000  # libpq 12
+
+# A network or host that is gone is noticed in 5 s by what waits to be sent, in about 15 s by an
+# answer that does not come. (They do nothing on a unix socket.) Times
+# are in seconds, but tcp_user_timeout in milliseconds.
+LIVELINESS: Mapping[str, int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    **({"tcp_user_timeout": 5_000} if psycopg.pq.version() >= TCP_USER_TIMEOUT_SINCE else {}),
+}
 
 # How long finding out why a pool has no connection may take, in seconds for each address.
 ASK_FOR = 5
@@ -60,10 +76,20 @@ class PoolSettings:
                 # every statement comes again and again: planned once, at its first use
                 "prepare_threshold": 0,
                 "fallback_application_name": "langgraph-pg-snapshot",
+                **self._liveliness(),
                 **self.kwargs,
             },
             "open": False,
         }
+
+    def _liveliness(self) -> dict[str, int]:
+        """What the connection string leaves open, and may not get from elsewhere."""
+        given = conninfo_to_dict(self.conninfo)
+        if "service" in (given | self.kwargs) or "PGSERVICE" in os.environ:
+            return {}  # its file says it, perhaps
+        if "PGCONNECT_TIMEOUT" in os.environ:
+            given["connect_timeout"] = os.environ["PGCONNECT_TIMEOUT"]
+        return {name: value for name, value in LIVELINESS.items() if name not in given}
 
 
 class Inquiry:
@@ -74,7 +100,7 @@ class Inquiry:
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
-        self._asking = threading.Lock()
+        self._asking = ForkLock()
         self._answered = 0.0
         self._answer = ""
 
@@ -105,16 +131,20 @@ class OwnPool:
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._inquiry = Inquiry(settings)
-        self._pool: SyncPool | None = None
+        self._pool: ConnectionPool[BoundedConnection] | None = None
         self._pid = 0
-        self._opening = threading.Lock()  # held while the pool is made, never while it is used
+        self._opening = ForkLock()  # held while the pool is made, never while it is used
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self, attempts: Attempts) -> Iterator[Connection]:
         pool = self._opened()
         try:
-            with pool.connection() as conn:
-                yield conn
+            with pool.connection(attempts.wait(pool.timeout)) as conn, _for_writing(conn):
+                conn.answer_by = attempts.until
+                try:
+                    yield conn
+                finally:
+                    conn.answer_by = None
         except PoolTimeout as error:
             raise self._inquiry.explained(error) from error
 
@@ -127,12 +157,14 @@ class OwnPool:
         if pool is not None and self._pid == os.getpid():
             pool.close()
 
-    def _opened(self) -> SyncPool:
+    def _opened(self) -> ConnectionPool[BoundedConnection]:
         pool = self._pool
         if pool is None or self._pid != os.getpid():
             with self._opening:
                 if self._pool is None or self._pid != os.getpid():
-                    self._pool = ConnectionPool(**self._settings.arguments())
+                    self._pool = ConnectionPool(
+                        connection_class=BoundedConnection, **self._settings.arguments()
+                    )
                     self._pool.open()
                     self._pid = os.getpid()
                 pool = self._pool
@@ -145,8 +177,11 @@ class GivenPool:
     def __init__(self, pool: SyncPool) -> None:
         self._pool = pool
 
-    def connection(self) -> AbstractContextManager[Connection]:
-        return self._pool.connection()
+    @contextmanager
+    def connection(self, attempts: Attempts) -> Iterator[Connection]:
+        timeout = attempts.wait(self._pool.timeout)
+        with self._pool.connection(timeout) as conn, _for_writing(conn):
+            yield conn
 
     def recover(self) -> None:
         self._pool.check()
@@ -163,11 +198,15 @@ class GivenConnection:
         self._in_use = threading.Lock()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        with self._in_use:
+    def connection(self, attempts: Attempts) -> Iterator[Connection]:
+        if not self._in_use.acquire(timeout=attempts.wait(threading.TIMEOUT_MAX)):
+            raise given_connection_is_busy()
+        try:
             if self._conn.closed:
                 raise given_connection_is_lost()
             yield self._conn
+        finally:
+            self._in_use.release()
 
     def recover(self) -> None:
         if self._conn.closed:
@@ -182,7 +221,7 @@ class _LoopPool:
     """The pool of one event loop."""
 
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    pool: AsyncPool | None = None
+    pool: AsyncConnectionPool[BoundedAsyncConnection] | None = None
     closer: asyncio.Task[None] | None = None
     connections: WeakSet[AsyncConnection] = field(default_factory=WeakSet)
 
@@ -202,15 +241,20 @@ class OwnAsyncPools:
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
-        self._guard = threading.Lock()  # loops may run in several threads
+        self._guard = ForkLock()  # loops may run in several threads
         self._inquiry = Inquiry(settings)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection]:
+    async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
         pool = await self._opened()
         try:
-            async with pool.connection() as conn:
-                yield conn
+            async with pool.connection(attempts.wait(pool.timeout)) as conn:
+                conn.answer_by = attempts.until
+                try:
+                    async with _for_writing_async(conn):
+                        yield conn
+                finally:
+                    conn.answer_by = None
         except PoolTimeout as error:
             raise await asyncio.to_thread(self._inquiry.explained, error) from error
 
@@ -253,7 +297,7 @@ class OwnAsyncPools:
         for mine in left:
             mine.finish()
 
-    async def _opened(self) -> AsyncPool:
+    async def _opened(self) -> AsyncConnectionPool[BoundedAsyncConnection]:
         loop = asyncio.get_running_loop()
         mine = self._pools.get(loop)
         if mine is None:
@@ -269,11 +313,17 @@ class OwnAsyncPools:
                     mine.pool = pool
         return mine.pool
 
-    def _make(self, connections: WeakSet[AsyncConnection]) -> AsyncPool:
-        async def remember(conn: AsyncConnection) -> None:
+    def _make(
+        self, connections: WeakSet[AsyncConnection]
+    ) -> AsyncConnectionPool[BoundedAsyncConnection]:
+        async def remember(conn: BoundedAsyncConnection) -> None:
             connections.add(conn)
 
-        return AsyncConnectionPool(**self._settings.arguments(), configure=remember)
+        return AsyncConnectionPool(
+            connection_class=BoundedAsyncConnection,
+            configure=remember,
+            **self._settings.arguments(),
+        )
 
 
 class _OfOneLoop:
@@ -284,7 +334,7 @@ class _OfOneLoop:
 
     def __init__(self) -> None:
         self._home = running_loop()
-        self._choosing = threading.Lock()  # loops may run in several threads
+        self._choosing = ForkLock()  # loops may run in several threads
 
     def home(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
         with self._choosing:
@@ -312,8 +362,11 @@ class GivenAsyncPool(_OfOneLoop):
                 return worker.get_loop()
         return super().home(here)
 
-    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._pool.connection()
+    @asynccontextmanager
+    async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
+        timeout = attempts.wait(self._pool.timeout)
+        async with self._pool.connection(timeout) as conn, _for_writing_async(conn):
+            yield conn
 
     async def recover(self) -> None:
         await self._pool.check()
@@ -331,11 +384,18 @@ class GivenAsyncConnection(_OfOneLoop):
         self._in_use = asyncio.Lock()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection]:
-        async with self._in_use:
+    async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
+        in_use = self._in_use
+        try:
+            await asyncio.wait_for(in_use.acquire(), attempts.wait(threading.TIMEOUT_MAX))
+        except asyncio.TimeoutError:
+            raise given_connection_is_busy() from None
+        try:
             if self._conn.closed:
                 raise given_connection_is_lost()
             yield self._conn
+        finally:
+            in_use.release()
 
     async def recover(self) -> None:
         if self._conn.closed:
@@ -351,6 +411,26 @@ class GivenAsyncConnection(_OfOneLoop):
                 "closed; pass a conninfo, and each loop gets a pool of its own"
             )
         self._in_use = asyncio.Lock()  # the old one may be bound to the loop that is gone
+
+
+@contextmanager
+def _for_writing(conn: Connection) -> Iterator[None]:
+    """Have a connection that turns out to lead to a standby replaced: it stays one for long."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        conn.close()
+        raise
+
+
+@asynccontextmanager
+async def _for_writing_async(conn: AsyncConnection) -> AsyncIterator[None]:
+    """The same for an async connection."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        await conn.close()
+        raise
 
 
 async def _close_when_cancelled(pool: AsyncPool) -> None:

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.rows import tuple_row
 
-from langgraph_pg_snapshot._drivers.faults import ATTEMPTS, caused_by, check_idle, is_transient
+from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
+from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
+from langgraph_pg_snapshot._drivers.pooled import (
+    WHICH_PROCESS,
+    is_pooled,
+    note_pooled,
+    note_process,
+)
 from langgraph_pg_snapshot._drivers.trace import Trace
-from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Row, Step, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Rows, Step, Stmt
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 
 
+@dataclass(frozen=True)
+class Conduct:
+    """How drivers behave towards the server.
+
+    Attributes:
+        deadline: How long a statement or transaction may take with all its tries, in seconds; None
+            is without end.
+        pooler: Whether connections lead by a pooler to another server process each time, so that
+            nothing can be prepared; None is to find out.
+    """
+
+    deadline: float | None = None
+    pooler: bool | None = None
+
+
 class Connections(Protocol):
     """Where a driver gets connections."""
 
-    def connection(self) -> AbstractContextManager[Connection]: ...
+    def connection(self, attempts: Attempts) -> AbstractContextManager[Connection]: ...
     def recover(self) -> None: ...
     def close(self) -> None: ...
 
@@ -28,8 +52,9 @@ class Connections(Protocol):
 class SyncDriver:
     """Each statement or transaction borrows a connection for as long as it takes."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, conduct: Conduct) -> None:
         self.connections = connections
+        self.conduct = conduct
 
     def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T:
         """Run a plan to its end."""
@@ -45,27 +70,37 @@ class SyncDriver:
 
     def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Stmt):
-            return self._with_connection(lambda conn: _on_its_own(conn, step, trace), trace)
+            return self._with_connection(
+                lambda conn: _on_its_own(conn, step, trace), self.conduct.deadline, trace
+            )
         if isinstance(step, Atomic):
-            return self._with_connection(lambda conn: _in_transaction(conn, step, trace), trace)
+            return self._with_connection(
+                lambda conn: _in_transaction(conn, step, trace),
+                None if step.takes_long else self.conduct.deadline,
+                trace,
+            )
         return None
 
-    def _with_connection(self, work: Callable[[Connection], Any], trace: Trace) -> Any:
-        for attempts_left in reversed(range(ATTEMPTS)):
+    def _with_connection(
+        self, work: Callable[[Connection], Any], seconds: float | None, trace: Trace
+    ) -> Any:
+        attempts = Attempts(seconds)
+        while True:
             try:
-                with self.connections.connection() as conn:
+                with self.connections.connection(attempts) as conn:
                     check_idle(conn.info.transaction_status)
-                    return work(conn)
+                    if self.conduct.pooler is not None:
+                        note_pooled(conn, self.conduct.pooler)
+                    return marked(work(conn), attempts)
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
-                if not attempts_left or not is_transient(error):
-                    raise
+                pause = attempts.pause_after(error)
                 trace.retry(error)
                 with caused_by(error):
                     self.connections.recover()
-        raise AssertionError("unreachable")
+                time.sleep(pause)
 
 
-def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> list[Row]:
+def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
     if conn.autocommit:
         return _execute(conn, stmt, trace)
     with conn.transaction():
@@ -74,7 +109,7 @@ def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> list[Row]:
 
 def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
     with conn.transaction():
-        conn.execute(atomic.isolation)
+        conn.execute(atomic.isolation, prepare=False)
         steps = atomic.plan()
         answer: Any = None
         while True:
@@ -85,12 +120,17 @@ def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
             answer = _execute(conn, step, trace) if isinstance(step, Stmt) else None
 
 
-def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> list[Row]:
+def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
     # Not conn.cursor(): the application may have chosen another row or cursor factory.
     with psycopg.Cursor(conn, row_factory=tuple_row) as cursor:
         # Without parameters it may be a script, which can't be prepared nor have binary results.
         single = stmt.params is not None
-        cursor.execute(stmt.query, stmt.params, prepare=None if single else False, binary=single)
-        rows = cursor.fetchall() if cursor.description else []
+        pooled = is_pooled(conn)
+        if single and pooled is None:
+            cursor.execute(WHICH_PROCESS, prepare=False)
+            pooled = note_process(conn, cursor.fetchone())
+        prepare = None if single and not pooled else False
+        cursor.execute(stmt.query, stmt.params, prepare=prepare, binary=single)
+        rows = Rows(cursor.fetchall() if cursor.description else ())
         trace.statement(cursor.rowcount)
         return rows

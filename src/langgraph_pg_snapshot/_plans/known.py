@@ -8,11 +8,11 @@ a read, never data.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot._plans.layout import Digests, Layout
 from langgraph_pg_snapshot.models import NamespaceKey
 
@@ -73,7 +73,7 @@ class KnownLogs:
     def __init__(self) -> None:
         self._logs: OrderedDict[NamespaceKey, _Entry] = OrderedDict()
         self._digests = 0
-        self._lock = threading.Lock()  # held for dict operations only, never over I/O
+        self._lock = ForkLock()  # held for dict operations only, never over I/O
 
     def get(self, key: NamespaceKey, parent_id: str | None) -> KnownLog | None:
         """What is known of a log and of the checkpoint to build on; None unless it is both."""

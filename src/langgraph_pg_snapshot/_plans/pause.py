@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-import threading
+import os
 from types import TracebackType
+
+from langgraph_pg_snapshot._forks import ForkLock
 
 
 class CollectorPause:
@@ -19,7 +21,7 @@ class CollectorPause:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held for the counting only
+        self._lock = ForkLock()  # held for the counting only
         self._pauses = 0
         self._was_on = False
 
@@ -41,5 +43,13 @@ class CollectorPause:
             if self._pauses == 0 and self._was_on:
                 gc.enable()
 
+    def end(self) -> None:
+        """End the pauses of threads that are gone: those of the parent, in a forked child."""
+        with self._lock:
+            if self._pauses and self._was_on:
+                gc.enable()
+            self._pauses = 0
+
 
 collector_paused = CollectorPause()
+os.register_at_fork(after_in_child=collector_paused.end)

@@ -164,7 +164,10 @@ class _Attempt:
         if not rows:
             return None
         [(references_all_that_it_did,)] = rows
-        return _Done(known, log, stored, left_items=references_all_that_it_did is False)
+        was_there = references_all_that_it_did is not None
+        # An earlier try may have been stored: then that is what is compared, not what was before.
+        left_items = was_there and (not references_all_that_it_did or retried or rows.again)
+        return _Done(known, log, stored, left_items)
 
     def locked(self) -> Plan[_Done | None]:
         """Store it while other writers wait, inside a transaction.

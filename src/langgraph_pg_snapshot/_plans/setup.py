@@ -17,7 +17,7 @@ def set_up(queries: Queries) -> Plan[None]:
         SchemaVersionError: The schema is newer than this package.
     """
     if (yield from _applied_version(queries)) < migrations()[-1].version:
-        yield Atomic(partial(_migrate, queries))
+        yield Atomic(partial(_migrate, queries), takes_long=True)
 
 
 def _applied_version(queries: Queries) -> Plan[int]:

@@ -11,9 +11,20 @@ T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
 
 
+class Rows(list[Row]):
+    """The rows of a statement.
+
+    Attributes:
+        again: Whether it was run more than once, because a connection died: an earlier run may have
+            done the work, and then these rows tell of what that left.
+    """
+
+    again: bool = False
+
+
 @dataclass(frozen=True)
 class Stmt:
-    """One statement; the driver sends back its rows (none, if it returns none).
+    """One statement; the driver sends back its `Rows` (none, if it returns none).
 
     On its own it runs in its own transaction, on any connection, and is run again on another one
     if the connection turns out dead: it has to be idempotent.
@@ -38,10 +49,12 @@ class Atomic:
         one_snapshot: Whether all of them see the database as it was at the first one. Otherwise
             each sees what was committed before it, which is what those want that lock first and
             look then.
+        takes_long: Whether it may take as long as it likes, since it works through whole tables.
     """
 
     plan: Callable[[], Plan[Any]]
     one_snapshot: bool = False
+    takes_long: bool = False
 
     @property
     def isolation(self) -> bytes:

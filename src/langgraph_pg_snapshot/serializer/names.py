@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import secrets
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
+
+from langgraph_pg_snapshot._forks import ForkLock
 
 from .codec import Refused, guard
 
@@ -32,7 +33,7 @@ _TOKEN = "#"  # noqa: S105  # what comes before it
 # The tags of classes that their name alone does not lead to, and the classes of those tags.
 _tags: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def derives(cls: type, base: type) -> bool:

@@ -1,0 +1,163 @@
+"""A proxy between client and server that loses a request or its answer, at a given round trip."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+READY = ord("Z")  # the server's last message of an answer
+
+
+@dataclass
+class Cut:
+    """When to break a connection off.
+
+    Attributes:
+        at: At which round trip, counted from 1 when it is set.
+        lost: "request": the server never sees it. "answer": it has done it, and nobody is told.
+        done: Whether it happened.
+    """
+
+    at: int
+    lost: str
+    seen: int = 0
+    done: bool = False
+
+    def is_due(self, lost: str) -> bool:
+        """Whether to break off now, when this is about to be passed on; only ever once."""
+        if self.done or lost != self.lost:
+            return False
+        if lost == "answer":
+            self.seen += 1
+        self.done = self.seen == (self.at if lost == "answer" else self.at - 1)
+        return self.done
+
+    def answered(self) -> None:
+        """Count a round trip, where it is requests that get lost."""
+        self.seen += self.lost == "request"
+
+
+class Proxy:
+    """A running proxy; `cut` is set for one operation at a time."""
+
+    def __init__(self, listening: socket.socket, dsn: str, target: str) -> None:
+        self.dsn = dsn
+        self.cut: Cut | None = None
+        self._listening = listening
+        self._target = target
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                with self._lock:
+                    self._sockets += [client, server]
+                for pump in (self._requests, self._answers):
+                    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+        with self._lock:
+            for each in self._sockets:
+                _shut(each)
+
+    def _is_due(self, lost: str) -> bool:
+        with self._lock:
+            return self.cut is not None and self.cut.is_due(lost)
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        is_startup = True
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if not is_startup and self._is_due("request"):
+                    break
+                is_startup = False
+                server.sendall(data)
+        _shut(client, server)
+
+    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+        waiting, is_startup = b"", True
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                waiting += data
+                whole = _length_of_answers(waiting)
+                if is_startup:
+                    client.sendall(waiting)
+                    is_startup, waiting = whole == 0, b"" if whole else waiting[len(waiting) :]
+                elif whole:
+                    if self._is_due("answer"):
+                        break
+                    with self._lock:
+                        if self.cut is not None:
+                            self.cut.answered()
+                    client.sendall(waiting[:whole])
+                    waiting = waiting[whole:]
+        _shut(client, server)
+
+
+def _length_of_answers(data: bytes) -> int:
+    """How much of it is whole answers, each ending with the server being ready for the next."""
+    start = whole = 0
+    while start + 5 <= len(data):
+        end = start + 1 + struct.unpack_from("!I", data, start + 1)[0]
+        if end > len(data):
+            break
+        if data[start] == READY:
+            whole = end
+        start = end
+    return whole
+
+
+def _shut(*sockets: socket.socket) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+@contextmanager
+def proxy_to(dsn: str) -> Iterator[Proxy]:
+    """A proxy to a server on a unix socket."""
+    given = conninfo_to_dict(dsn)
+    directory = Path(tempfile.mkdtemp(prefix="proxy-"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(directory / ".s.PGSQL.5432"))
+        listening.listen(64)
+        target = f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}"
+        proxy = Proxy(listening, make_conninfo(dsn, host=str(directory), port=5432), target)
+        threading.Thread(target=proxy.accept, daemon=True).start()
+        try:
+            yield proxy
+        finally:
+            proxy.close()
+            shutil.rmtree(directory)
+
+
+def rows_of(dsn: str, table: str, thread_id: str) -> list[str]:
+    """A table's rows of one thread as JSON, without what differs from one run to the next."""
+    with psycopg.connect(dsn) as conn:
+        return [
+            row[0]
+            for row in conn.execute(
+                f"""
+                SELECT (to_jsonb(t) - 'thread_id' - 'created_at' - 'updated_at' - 'epoch')::text
+                FROM agent_checkpoints_{table} AS t WHERE thread_id = %s ORDER BY 1
+                """,  # noqa: S608 -- a name of ours
+                [thread_id],
+            )
+        ]

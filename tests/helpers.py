@@ -163,6 +163,15 @@ async def _nothing() -> None:
     pass
 
 
+async def wind_up() -> None:
+    """What asyncio.run does at its end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
 @contextmanager
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop of this thread, wound up at the end as `asyncio.run` does."""
@@ -170,11 +179,7 @@ def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.run_until_complete(wind_up())
         loop.close()
 
 

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
+from helpers import wind_up
 from langgraph_pg_snapshot import (
     ConnectionUnavailableError,
     PostgresSnapshotSaver,
@@ -116,15 +117,6 @@ def loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
         thread.join()
         loop.run_until_complete(wind_up())
         loop.close()
-
-
-async def wind_up() -> None:
-    """What asyncio.run does at its end."""
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def on(loop: asyncio.AbstractEventLoop, work: Any) -> Any:

@@ -111,9 +111,11 @@ class AsyncDriver:
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
                 pause = attempts.pause_after(error)
                 trace.retry(error)
+                await asyncio.sleep(
+                    pause
+                )  # first: what is found alive afterwards may be so no more
                 with caused_by(error):
                     await self.connections.recover()
-                await asyncio.sleep(pause)
 
 
 def _advance(steps: Plan[Any], answer: Any) -> tuple[Step | None, Any]:

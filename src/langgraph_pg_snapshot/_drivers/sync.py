@@ -95,9 +95,9 @@ class SyncDriver:
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
                 pause = attempts.pause_after(error)
                 trace.retry(error)
+                time.sleep(pause)  # first: what is found alive afterwards may be so no more
                 with caused_by(error):
                     self.connections.recover()
-                time.sleep(pause)
 
 
 def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:

@@ -125,19 +125,28 @@ def free_port() -> int:
 
 
 @contextmanager
+def directory_for(account: Account, prefix: str) -> Iterator[Path]:
+    """A directory that servers can use, whose path is short enough for a socket."""
+    home = Path(tempfile.mkdtemp(prefix=prefix, dir=short_tmp(account)))
+    account.own(home)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
 def cluster(**settings: str) -> Iterator[Cluster]:
     """A place for a server of the newest version; nothing runs in it yet."""
     account = Account.of(None)
     versions = available_bindirs()
     bindir, _ = binaries(versions[max(versions)], account)
-    home = Path(tempfile.mkdtemp(prefix="cluster-", dir=short_tmp(account)))
-    account.own(home)
-    made = Cluster(home, account, bindir, settings)
-    try:
-        yield made
-    finally:
-        made.stop(signal.SIGQUIT)
-        shutil.rmtree(home)
+    with directory_for(account, "cluster-") as home:
+        made = Cluster(home, account, bindir, settings)
+        try:
+            yield made
+        finally:
+            made.stop(signal.SIGQUIT)
 
 
 @contextmanager

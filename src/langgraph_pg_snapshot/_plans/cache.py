@@ -7,12 +7,12 @@ a thread that was deleted and made again, a restored backup, a row that someone 
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot.models import NamespaceKey
 
 DEFAULT_BYTES = 32 * 2**20
@@ -52,7 +52,7 @@ class ItemCache:
         self.max_bytes = max_bytes
         self._logs: OrderedDict[NamespaceKey, _Log] = OrderedDict()
         self._size = 0
-        self._lock = threading.Lock()  # held for dict operations only, never over I/O
+        self._lock = ForkLock()  # held for dict operations only, never over I/O
 
     def items_of(self, key: NamespaceKey) -> KeptItems:
         """What is kept of a log, as it is now."""

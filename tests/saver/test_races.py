@@ -31,7 +31,7 @@ LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
 def before(saver, monkeypatch, statement, work, times=1):
     """Have other work done just before a saver sends a statement, the first time or few."""
     execute, left, working = sync._execute, [times], []
-    query = saver._plan_store.queries(statement)
+    query = saver._store.queries(statement)
 
     def hooked(conn, stmt, trace):
         if stmt.query == query and left[0] and not working:
@@ -269,7 +269,7 @@ def test_what_a_lost_commit_did_not_store_is_not_taken_for_stored(
     """A writer that holds the thread loses its connection between its put and the commit."""
     parent = put(other, "t")["configurable"]["checkpoint_id"]
     own = [{"own": n, "text": "and so on " * 10} for n in range(6)]
-    query, numbers, puts = one._plan_store.queries("put_checkpoint"), count(), []
+    query, numbers, puts = one._store.queries("put_checkpoint"), count(), []
     execute = sync._execute
 
     def hooked(conn, stmt, trace):

@@ -17,7 +17,7 @@ from langgraph_pg_snapshot.errors import ConnectionUnavailableError
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 # A statement whose connection breaks off each time, without a word, may be what crashes the server.
-MAX_BREAKS = 8
+MAX_BREAKS = 12
 
 
 class Attempts:

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "_base": {"errors", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded"},
     "_hooks": {"_plans", "_calls", "_base"},
     "_threads": {"models", "_calls", "_base"},
-    "saver": {"_hooks", "_threads"},
+    "_retention": {"models", "_calls", "_base"},
+    "saver": {"_hooks", "_threads", "_retention"},
     "transfer": {
         *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver")
     },

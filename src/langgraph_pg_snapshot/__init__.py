@@ -19,6 +19,8 @@ from langgraph_pg_snapshot.errors import (
 )
 from langgraph_pg_snapshot.models import (
     CheckpointInfo,
+    RemovalReport,
+    RetentionPolicy,
     StorageStats,
     TableSize,
     ThreadInfo,
@@ -38,6 +40,8 @@ __all__ = [
     "DeserializationError",
     "InvalidArgumentError",
     "PostgresSnapshotSaver",
+    "RemovalReport",
+    "RetentionPolicy",
     "SchemaConflictError",
     "SchemaError",
     "SchemaVersionError",

@@ -18,6 +18,7 @@ from langgraph_pg_snapshot import _calls as calls
 from langgraph_pg_snapshot._lifecycle import Backend, Call, conduct, pool_settings
 from langgraph_pg_snapshot._plans.cache import DEFAULT_BYTES, ItemCache
 from langgraph_pg_snapshot._plans.codec import codec_for
+from langgraph_pg_snapshot._plans.held import HeldBack
 from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
@@ -62,6 +63,7 @@ class SaverBase(BaseCheckpointSaver[str]):
                 f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
             )
         self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
+        self._held = HeldBack()
         self._backend = Backend(queries, conduct(deadline, pooler), auto_setup=auto_setup)
         if (conninfo is None) == (pool is None and async_pool is None):
             raise InvalidArgumentError(
@@ -203,7 +205,8 @@ class SaverBase(BaseCheckpointSaver[str]):
     @serde.setter
     def serde(self, serde: SerializerProtocol) -> None:
         self._serde = serde
-        self._store = Store(self._backend.queries, codec_for(serde), self._known, self._cache)
+        shared = (self._known, self._cache, self._held)
+        self._store = Store(self._backend.queries, codec_for(serde), *shared)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """A clone whose serializer builds these types, too; it shares connections and caches.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -136,6 +136,93 @@ class UnloadableValue(NamedTuple):
     kind: str
     channel: str
     reason: str
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """How much of threads `PostgresSnapshotSaver.sweep` keeps. At least one of the limits is given.
+
+    What the kept checkpoints can't be loaded without stays with them.
+
+    Attributes:
+        keep_last: Of each namespace the newest checkpoints stay, so many; an int of at least 1.
+        max_age: Checkpoints that were stored longer ago go, except the newest of a namespace.
+        max_idle: Threads to which no checkpoint was added for longer are erased.
+        allow_all: Whether ``keep_last=0`` and ``max_idle=timedelta(0)``, which remove everything,
+            are meant. False by default.
+
+    Raises:
+        InvalidArgumentError: No limit is given, or one is of the wrong type, negative, or would
+            remove everything.
+    """
+
+    keep_last: int | None = None
+    max_age: timedelta | None = None
+    max_idle: timedelta | None = None
+    allow_all: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.allow_all, bool):
+            raise ArgumentTypeError(
+                f"allow_all must be True or False, got {type(self.allow_all).__name__}"
+            )
+        limits = {"keep_last": int, "max_age": timedelta, "max_idle": timedelta}
+        given = {name: limit for name in limits if (limit := getattr(self, name)) is not None}
+        for name, limit in given.items():
+            wanted = limits[name]
+            if not isinstance(limit, wanted) or isinstance(limit, bool):
+                raise ArgumentTypeError(
+                    f"{name} must be {'an int' if wanted is int else 'a datetime.timedelta'} or "
+                    f"None, got {type(limit).__name__}"
+                )
+            if limit < wanted(0):
+                raise InvalidArgumentError(f"{name} must not be negative, got {limit}")
+            if name != "max_age" and not limit and not self.allow_all:
+                raise InvalidArgumentError(
+                    f"{name}={limit!r} removes every thread: pass allow_all=True if that is meant"
+                )
+        if not given:
+            raise InvalidArgumentError(
+                "a policy without a limit keeps everything: pass keep_last=, max_age= or max_idle="
+            )
+
+
+@dataclass(frozen=True)
+class RemovalReport:
+    """What `PostgresSnapshotSaver.sweep` and `erase` removed.
+
+    Attributes:
+        threads: Threads that were removed as a whole.
+        shortened: Threads of which checkpoints were removed.
+        checkpoints: Checkpoints that were removed, those of whole threads included.
+        items: Items of threads' logs that were.
+        writes: Pending writes that were.
+        bytes: The size of the values of all these as they were stored; not of rows and indexes.
+        skipped: Threads that were left for the next time, because someone else held them.
+        dry_run: Whether this is what would have been removed.
+    """
+
+    threads: int = 0
+    shortened: int = 0
+    checkpoints: int = 0
+    items: int = 0
+    writes: int = 0
+    bytes: int = 0
+    skipped: int = 0
+    dry_run: bool = False
+
+    def __add__(self, other: RemovalReport) -> RemovalReport:
+        """Both together."""
+        return RemovalReport(
+            self.threads + other.threads,
+            self.shortened + other.shortened,
+            self.checkpoints + other.checkpoints,
+            self.items + other.items,
+            self.writes + other.writes,
+            self.bytes + other.bytes,
+            self.skipped + other.skipped,
+            dry_run=self.dry_run or other.dry_run,
+        )
 
 
 class NamespaceKey(NamedTuple):

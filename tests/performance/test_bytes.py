@@ -85,7 +85,7 @@ def test_put_writes_sends_the_writes(ready_database, colour):
         listened.driven.put_writes(chain.head, writes, "before")
         traffic = listened.traffic(lambda: listened.driven.put_writes(chain.head, writes, "task"))
     assert traffic.sent <= len(SnapshotSerializer().dumps([message(21)])) + 400
-    assert traffic.received <= 50
+    assert traffic.received <= 70  # one row: whether they were stored
 
 
 @pytest.mark.parametrize("colour", COLOURS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import psycopg
 import pytest
@@ -18,6 +18,7 @@ from langgraph_pg_snapshot import (
     DamagedThreadError,
     InvalidArgumentError,
     PostgresSnapshotSaver,
+    RetentionPolicy,
     SchemaError,
     SerializationError,
     SnapshotError,
@@ -26,6 +27,7 @@ from langgraph_pg_snapshot import (
 )
 
 PASSWORD = "s3cret-Passw0rd"
+POLICY = RetentionPolicy(keep_last=1)
 
 
 @pytest.fixture
@@ -167,6 +169,22 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.get_channel("t", "c", checkpoint_ns=7), TypeError, "checkpoint_ns must be"),
         (lambda s: s.prune("thread"), TypeError, "thread_ids must be a list"),
         (lambda s: s.delete_for_runs("run"), TypeError, "run_ids must be a list"),
+        (lambda s: s.sweep(None), TypeError, "policy must be a RetentionPolicy, got NoneType"),
+        (lambda s: s.sweep({"keep_last": 3}), TypeError, "policy must be a RetentionPolicy"),
+        (lambda s: s.sweep(POLICY, batch=0), ValueError, "batch must be from 1 to 1000"),
+        (lambda s: s.sweep(POLICY, batch=1001), ValueError, "batch must be from 1 to 1000"),
+        (lambda s: s.sweep(POLICY, batch=True), TypeError, "batch must be an int"),
+        (lambda s: s.sweep(POLICY, batch="9"), TypeError, "batch must be an int"),
+        (lambda s: s.sweep(POLICY, dry_run="no"), TypeError, "dry_run must be True or False"),
+        (lambda s: s.erase(filter={}), ValueError, "an empty filter .*allow_all=True"),
+        (lambda s: s.erase(filter=None), TypeError, "filter must be a dict .*got None"),
+        (lambda s: s.erase(filter=None, allow_all=True), TypeError, "filter must be a dict"),
+        (lambda s: s.erase(filter="ada"), TypeError, "filter must be a dict"),
+        (lambda s: s.erase(filter=[("user_id", "ada")]), TypeError, "filter must be a dict"),
+        (lambda s: s.erase(filter={1: "ada"}), TypeError, "filter key must be a str"),
+        (lambda s: s.erase(filter={"user_id": None}), ValueError, "filter has None for 'user_id'"),
+        (lambda s: s.erase(filter={}, allow_all=1), TypeError, "allow_all must be True or False"),
+        (lambda s: s.erase(filter={"a": 1}, dry_run=None), TypeError, "dry_run must be True"),
         (lambda s: s.prune(["t"], strategy="oldest"), ValueError, "'oldest'"),
         (
             lambda s: s.get_delta_channel_history(config=config_of("t"), channels="ab"),
@@ -177,7 +195,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
         (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
     ],
-    ids=range(36),
+    ids=range(52),
 )
 def test_other_arguments(nowhere, call, error, said):
     with pytest.raises(error, match=said) as caught:
@@ -390,5 +408,42 @@ def test_debug_records(ready_database, caplog):
         assert record.duration_ms > 0
         assert operation in record.getMessage()
         assert "thread-1" in record.getMessage()
-    assert records["put_writes"].rows == 2
+    assert records["put_writes"].rows == 1  # that it was right to store them
     assert records["put"].rows == records["get_tuple"].rows == 1
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "said"),
+    [
+        ({}, ValueError, "keeps everything: pass keep_last=, max_age= or max_idle="),
+        ({"allow_all": True}, ValueError, "keeps everything"),
+        ({"keep_last": -1}, ValueError, "keep_last must not be negative, got -1"),
+        ({"keep_last": 0}, ValueError, "keep_last=0 removes every thread: pass allow_all=True"),
+        ({"keep_last": 0, "max_age": DAY}, ValueError, "keep_last=0 removes every thread"),
+        ({"keep_last": 0, "allow_all": 1}, TypeError, "allow_all must be True or False"),
+        ({"keep_last": True}, TypeError, "keep_last must be an int or None, got bool"),
+        ({"keep_last": "3"}, TypeError, "keep_last must be an int or None, got str"),
+        ({"keep_last": 3.0}, TypeError, "keep_last must be an int or None, got float"),
+        ({"max_age": 30}, TypeError, "max_age must be a datetime.timedelta or None, got int"),
+        ({"max_age": "30d"}, TypeError, "max_age must be a datetime.timedelta"),
+        ({"max_age": -DAY}, ValueError, "max_age must not be negative"),
+        ({"max_idle": 30}, TypeError, "max_idle must be a datetime.timedelta"),
+        ({"max_idle": -DAY}, ValueError, "max_idle must not be negative"),
+        ({"max_idle": 0 * DAY}, ValueError, "max_idle=.* removes every thread"),
+        ({"keep_last": 3, "max_idle": 0 * DAY}, ValueError, "max_idle=.* removes every thread"),
+    ],
+)
+def test_policies(limits, error, said):
+    with pytest.raises(error, match=said) as raised:
+        RetentionPolicy(**limits)
+    assert isinstance(raised.value, InvalidArgumentError)
+
+
+def test_policies_that_are_meant():
+    RetentionPolicy(keep_last=0, allow_all=True)
+    RetentionPolicy(max_idle=0 * DAY, allow_all=True)
+    RetentionPolicy(max_age=0 * DAY)
+    assert RetentionPolicy(keep_last=1) == RetentionPolicy(keep_last=1, max_age=None)

@@ -7,6 +7,7 @@ import copy
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -35,7 +36,7 @@ from helpers import (
     next_version,
     unreferenced_items,
 )
-from langgraph_pg_snapshot import PostgresSnapshotSaver
+from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
 NAMESPACES = ("", "sub")
 CHANNELS = ("messages", "files", "rows", "n")
@@ -56,10 +57,10 @@ class Model(InMemorySaver):
                 }
                 self._drop(thread_id, ns, doomed)
 
-    def prune(self, thread_ids):
+    def prune(self, thread_ids, keep_last=1):
         for thread_id in thread_ids:
             for ns, stored in self.storage[thread_id].items():
-                self._drop(thread_id, ns, set(sorted(stored)[:-1]))
+                self._drop(thread_id, ns, set(sorted(stored)[:-keep_last]))
 
     def _drop(self, thread_id, ns, doomed):
         stored = self.storage[thread_id][ns]
@@ -157,6 +158,14 @@ class Histories(RuleBasedStateMachine):
         # (thread, ns) → id → (values, versions, parent's id)
         self.states: dict[tuple[str, str], dict[str, Any]] = {}
         self.early: dict[tuple[str, str], list[str]] = {}
+        self.owners = {thread_id: thread_id for thread_id in self.threads}
+        # What was erased: threads (or a part of them), and runs; runs are called otherwise then.
+        self.erased: set[str] = set()
+        self.run_names = list(range(4))
+        # Where runs that don't know of it would go on: (thread, ns), parent's id, erased run.
+        self.dead: list[tuple[tuple[str, str], str, str | None]] = []
+        # Writes that came early to a thread of which something was erased, by saver.
+        self.held: list[list[tuple[Any, ...]]] = [[], []]
         self.touched = None
 
     def both(self, who: int, name: str, *args: Any, **kwargs: Any) -> None:
@@ -191,7 +200,12 @@ class Histories(RuleBasedStateMachine):
                     values[channel] = change(values.get(channel))
         given = {channel: value for channel, value in values.items() if channel not in absent}
         step = len(self.states.get(key, {}))
-        metadata = {"step": step, "run_id": f"{self.prefix}-{run}", "user_id": f"of {run}"}
+        metadata = {
+            "step": step,
+            "run_id": self.run_id(run),
+            "user_id": f"of {run}",
+            "owner": self.owners[key[0]],
+        }
         self.both(
             who,
             "put",
@@ -203,6 +217,12 @@ class Histories(RuleBasedStateMachine):
         known = self.states.setdefault(key, {})
         known[id_] = (values, versions, known[id_][2] if id_ in known else parent)
         self.touched = config_of(key[0], id_, key[1])
+        for held in [each for each in self.held[who] if each[0] == self.touched]:
+            self.held[who].remove(held)
+            self.model.put_writes(*held)
+
+    def run_id(self, run):
+        return f"{self.prefix}-{self.run_names[run] if isinstance(run, int) else run}"
 
     def run(self, place, index, steps, run):
         """Some puts in a row, on the newest checkpoint or on an older one (a fork)."""
@@ -247,13 +267,40 @@ class Histories(RuleBasedStateMachine):
             (channel, element("messages" if i % 2 else "rows", number + i, 90))
             for i, channel in enumerate(channels)
         ]
-        self.both(who, "put_writes", config_of(key[0], id_, key[1]), writes, task, path)
+        config = config_of(key[0], id_, key[1])
+        if id_ not in self.states.get(key, {}) and key[0] in self.erased:
+            # They may be late ones: only the saver that puts their checkpoint will store them.
+            self.savers[who].put_writes(config, writes, task, path)
+            self.held[who].append((config, writes, task, path))
+        else:
+            self.both(who, "put_writes", config, writes, task, path)
         self.touched = config_of(key[0], id_, key[1])
 
     @rule(who=who)
     def restart(self, who):
         """Another process takes over: it knows nothing."""
         self.savers[who] = self.make()
+        self.held[who].clear()
+
+    @precondition(lambda self: self.dead)
+    @rule(who=who, index=index, changed=changes, special=st.booleans())
+    def go_on_with_what_was_erased(self, who, index, changed, special):
+        """A run that was under way: what it puts now is not there, nor what it writes."""
+        key, parent, run = self.dead[index % len(self.dead)]
+        id_, version = new_id(), next_version(None)
+        values = {channel: [element("rows", index, 90)] for channel in changed}
+        metadata = {"owner": self.owners[key[0]], **({"run_id": run} if run else {})}
+        put = self.savers[who].put(
+            config_of(key[0], parent, key[1]),
+            checkpoint_of(values, dict.fromkeys(values, version), id_),
+            metadata,
+            dict.fromkeys(values, version),
+        )
+        assert put == config_of(key[0], id_, key[1])
+        for written in (parent, id_):
+            writes = [(SPECIAL[index % 3] if special else "rows", index)]
+            self.savers[who].put_writes(config_of(key[0], written, key[1]), writes, "late")
+        self.touched = put
 
     @rule(
         who=who,
@@ -290,32 +337,67 @@ class Histories(RuleBasedStateMachine):
         who=who,
         place=places,
         run=st.integers(0, 3),
-        how=st.sampled_from(["delete_thread", "delete_for_runs", "prune", "copy_thread"]),
+        how=st.sampled_from(["delete_thread", "delete_for_runs", "prune", "copy_thread", "sweep"]),
     )
     def maintain(self, who, place, run, how):
         thread_id, _ = self.place(place)
         keys = [(thread_id, ns) for ns in NAMESPACES]
         if how == "delete_thread":
             self.both(who, how, thread_id)
-            for key in keys:
-                self.states.pop(key, None)
-                self.early.pop(key, None)
+            self.forget_thread(thread_id)
         elif how == "delete_for_runs":
-            self.both(who, how, [f"{self.prefix}-{run}"])
-            self.forget_what_is_gone()
+            erased = self.run_id(run)
+            self.both(who, how, [erased])
+            self.forget_what_is_gone(erased)
+            self.run_names[run] += len(self.run_names)
         elif how == "prune":
             self.both(who, how, [thread_id])
+            self.forget_what_is_gone()
+        elif how == "sweep":
+            policy = RetentionPolicy(keep_last=run + 1)
+            expected = self.savers[who].sweep(policy, dry_run=True, batch=2)
+            assert self.savers[who].sweep(policy, batch=3) == replace(expected, dry_run=False)
+            self.model.prune(self.threads, run + 1)
             self.forget_what_is_gone()
         elif len(self.threads) < 4 and any(self.states.get(key) for key in keys):
             target = f"{self.prefix}-{len(self.threads)}"
             self.threads.append(target)
+            self.owners[target] = self.owners[thread_id]
             self.both(who, how, thread_id, target)
             for key in keys:
                 self.states[target, key[1]] = dict(self.states.get(key, {}))
 
-    def forget_what_is_gone(self):
+    @precondition(lambda self: self.states)
+    @rule(who=who, place=places)
+    def erase(self, who, place):
+        """A thread and its copies have one owner."""
+        owner = self.owners[self.place(place)[0]]
+        doomed = {
+            thread_id
+            for (thread_id, _), known in self.states.items()
+            if known and self.owners[thread_id] == owner
+        }
+        expected = self.savers[who].erase(filter={"owner": owner}, dry_run=True)
+        assert expected.threads == len(doomed)
+        report = self.savers[who].erase(filter={"owner": owner})
+        assert report == replace(expected, dry_run=False)
+        for thread_id in doomed:
+            self.model.delete_thread(thread_id)
+            self.forget_thread(thread_id)
+
+    def forget_thread(self, thread_id):
+        for ns in NAMESPACES:
+            for id_ in self.states.pop((thread_id, ns), {}):
+                self.dead.append(((thread_id, ns), id_, None))
+            self.early.pop((thread_id, ns), None)
+        self.erased.add(thread_id)
+
+    def forget_what_is_gone(self, run=None):
         for (thread_id, ns), known in list(self.states.items()):
             left = self.model.storage[thread_id][ns]
+            if run is not None and (gone := known.keys() - left):
+                self.dead += [((thread_id, ns), id_, run) for id_ in gone]
+                self.erased.add(thread_id)
             self.states[thread_id, ns] = {
                 id_: (values, versions, parent if parent in left else None)
                 for id_, (values, versions, parent) in known.items()
@@ -340,6 +422,18 @@ class Histories(RuleBasedStateMachine):
             expected = {repr(each.config): each for each in self.model.list(everywhere)}
             assert {repr(each.config): each for each in found} == expected
         check_rows(self.dsn, self.threads)
+        with psycopg.connect(self.dsn) as conn:
+            stored = conn.execute(
+                "SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx "
+                "FROM agent_checkpoints_writes WHERE thread_id = ANY (%s)",
+                [self.threads],
+            ).fetchall()
+        assert set(stored) == {
+            (*key, *write)
+            for key, writes in self.model.writes.items()
+            if key[0] in self.threads
+            for write in writes
+        }
 
 
 def check_rows(dsn, threads):

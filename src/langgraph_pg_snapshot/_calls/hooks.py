@@ -25,8 +25,9 @@ from langgraph_pg_snapshot._calls.checks import (
 )
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
-from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove
+from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, retention
 from langgraph_pg_snapshot._plans import put as storing
+from langgraph_pg_snapshot._plans import writes as pending
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.models import (
@@ -57,6 +58,8 @@ def put(
         cast("Mapping[str, Any]", checkpoint),
         cast("Mapping[str, Any]", get_serializable_checkpoint_metadata(config, metadata)),
         new_versions,
+        # LangGraph's own name for it; it hands it on to subgraphs
+        is_at_exit=config["configurable"].get("__pregel_durability") == "exit",
     )
     return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
 
@@ -91,8 +94,20 @@ def put_writes(
         check_id("channel name", channel)
     return Call(
         operation_on("put_writes", store, target.key),
-        partial(storing.put_writes, store, target, writes, task_id, task_path),
+        partial(
+            pending.put_writes,
+            *(store, target, writes, task_id, task_path),
+            run_id=_run_id(config),
+        ),
     )
+
+
+def _run_id(config: RunnableConfig) -> str | None:
+    """The run that a config names, in the places from which put takes it, too."""
+    for part in (config.get("metadata"), config["configurable"]):
+        if isinstance(part, Mapping) and isinstance(run_id := part.get("run_id"), str):
+            return run_id.replace("\x00", "")
+    return None
 
 
 def get_tuple(store: Store, config: RunnableConfig) -> Call[CheckpointTuple | None]:
@@ -157,7 +172,7 @@ def delete_thread(store: Store, thread_id: str) -> Call[None]:
     check_id("thread_id", thread_id)
     return Call(
         Operation("delete_thread", store.queries.label, thread_id),
-        partial(remove.delete_threads, store, [thread_id]),
+        partial(remove.erase_threads, store, [thread_id]),
     )
 
 
@@ -183,7 +198,7 @@ def copy_thread(store: Store, source: str, target: str, *, head_only: bool) -> C
 
 def prune(store: Store, thread_ids: Sequence[str], strategy: str) -> Call[None]:
     """Shorten or remove threads."""
-    plans = {"keep_latest": remove.keep_latest, "delete": remove.delete_threads}
+    plans = {"keep_latest": retention.keep_latest, "delete": remove.erase_threads}
     ids = check_ids("thread_ids", thread_ids, "thread_id")
     if strategy not in plans:
         raise InvalidArgumentError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from langgraph_pg_snapshot._plans.known import new_epoch
-from langgraph_pg_snapshot._plans.remove import latest_checkpoints, lock_threads
+from langgraph_pg_snapshot._plans.remove import lock_threads
+from langgraph_pg_snapshot._plans.retention import latest_checkpoints
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import InvalidArgumentError

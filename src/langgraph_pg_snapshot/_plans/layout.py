@@ -169,6 +169,18 @@ def _is_name(key: Any) -> bool:
     return type(key) is str and key.isprintable() and not key.startswith("$")
 
 
+def describe_for_later(codec: Codec, channel: str, value: Any) -> bytes | Pieces:
+    """The same with all payloads: what is stored later is the value as it is now."""
+    described = describe(codec, channel, value)
+    if isinstance(described, bytes):
+        return described
+    pieces = [
+        codec.piece(part) if piece.payload is None else piece
+        for part, piece in zip(described.values, described.pieces, strict=True)
+    ]
+    return Pieces(described.kind, described.values, pieces)
+
+
 def _describe_parts(codec: Codec, kind: Kind, value: Any, parts: list[Any]) -> bytes | Pieces:
     pieces = [codec.recognise(part) for part in parts]
     size = sum(piece.size for piece in pieces)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from langgraph_pg_snapshot._plans.cache import ItemCache
 from langgraph_pg_snapshot._plans.codec import Codec
+from langgraph_pg_snapshot._plans.held import HeldBack
 from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot.sql import Queries
 
@@ -19,9 +20,11 @@ class Store:
         codec: How values become columns.
         known: What this process knows of the threads' logs.
         cache: Items that it has read.
+        held: What this process can't store yet.
     """
 
     queries: Queries
     codec: Codec
     known: KnownLogs
     cache: ItemCache
+    held: HeldBack

@@ -54,8 +54,14 @@ def definitions() -> dict[str, str]:
             pieces = _DEFINITION.split(file.read_text(encoding="utf-8"))
             # split() gives: preamble, then (name, description, body) again and again
             for name, body in zip(pieces[1::3], pieces[3::3], strict=True):
-                found[name] = body.strip()
+                found[name] = _shortened(body)
     return found
+
+
+def _shortened(body: str) -> str:
+    """A statement on one line, without comments: psycopg parses texts above 4 KB at each call."""
+    lines = (line.strip() for line in body.splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("--"))
 
 
 @lru_cache(maxsize=1)

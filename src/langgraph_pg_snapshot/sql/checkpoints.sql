@@ -3,31 +3,50 @@
 
 -- name: put_checkpoint
 -- Store a checkpoint and the items it adds to the log, if the log is where the writer believes it to
--- be (same epoch, as many items); no row comes back if another writer moved on, and then nothing
--- is stored. One statement, so it is atomic without a transaction block. What the run says of the
--- thread is written only if it is news. It tells whether a checkpoint that had this id before
--- referenced no other items (null if there was none).
-WITH created AS (
-    INSERT INTO {threads} (
-        thread_id, checkpoint_ns, created_at, updated_at, appended, next_items, epoch)
-    SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
-        coalesce(%(created_at)s::timestamptz, now()), coalesce(%(created_at)s::timestamptz, now()),
-        cardinality(%(item_ids)s::bigint[]), %(next_items)s::jsonb, %(epoch)s::bigint
-    WHERE %(is_new)s::boolean
-    ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
-    RETURNING epoch
-), advanced AS (
+-- be (same epoch, as many items) and the run was not erased; no row comes back if another writer moved
+-- on, and then nothing is stored. One statement, so it is atomic without a transaction block.
+WITH thread AS (
     UPDATE {threads} AS t
     SET appended = t.appended + cardinality(%(item_ids)s::bigint[]),
         next_items = %(next_items)s::jsonb,
         updated_at = coalesce(%(created_at)s::timestamptz, now())
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
         AND t.epoch = %(epoch)s::bigint AND t.appended = %(appended)s::bigint
-        AND NOT %(is_new)s::boolean
+        AND NOT {run_is_erased}
     RETURNING t.epoch
+), {insert_checkpoint}
+
+-- name: put_first_checkpoint
+-- The same for the first one of a namespace, unless another writer or an erasure (other than a known one)
+-- came before it.
+WITH root AS MATERIALIZED (
+    SELECT t.epoch FROM {threads} AS t
+    WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = ''
+    FOR KEY SHARE
 ), thread AS (
-    SELECT epoch FROM created UNION ALL SELECT epoch FROM advanced
-), appended AS (
+    INSERT INTO {threads} (
+        thread_id, checkpoint_ns, created_at, updated_at, appended, next_items, epoch)
+    SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
+        coalesce(%(created_at)s::timestamptz, now()), coalesce(%(created_at)s::timestamptz, now()),
+        cardinality(%(item_ids)s::bigint[]), %(next_items)s::jsonb, %(epoch)s::bigint
+    -- A removal that ends while this statement waits for it is not among what it sees
+    WHERE (SELECT r.epoch FROM root AS r) IS NOT DISTINCT FROM (
+            SELECT t.epoch FROM {threads} AS t
+            WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = '')
+        AND NOT EXISTS (
+            SELECT 1 FROM {erased} AS e
+            WHERE e.thread_id = %(thread_id)s::text AND e.run_id = ''
+                AND e.erased_at IS DISTINCT FROM %(erased_at)s::timestamptz)
+        AND NOT {run_is_erased}
+    ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
+    RETURNING epoch
+), {insert_checkpoint}
+
+-- name: insert_checkpoint
+-- (Part of a statement.) What a put stores besides the thread's row. What the run says of the thread is
+-- written only if it is news. It tells whether a checkpoint that had this id before
+-- referenced no other items (null if there was none).
+appended AS (
     INSERT INTO {items} (thread_id, checkpoint_ns, item_id, digest, item, blob_type, blob)
     SELECT %(thread_id)s::text, %(checkpoint_ns)s::text,
         new.item_id, new.digest, new.item::jsonb, new.blob_type, new.blob
@@ -65,25 +84,92 @@ RETURNING (
         AND o.checkpoint_id = %(checkpoint_id)s::text)
 
 -- name: put_writes
--- Store the writes of one task. Ordinary writes keep their first version when a task is retried;
--- those with an index of their own (errors, interrupts, resume values: below zero) are replaced.
-INSERT INTO {writes} AS w (
-    thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, value, blob_type, blob)
-SELECT %(thread_id)s::text, %(checkpoint_ns)s::text, %(checkpoint_id)s::text, %(task_id)s::text,
-    new.idx, %(task_path)s::text, new.channel, new.value::jsonb, new.blob_type, new.blob
-FROM unnest(%(indices)s::integer[], %(channels)s::text[], %(values)s::text[],
-    %(blob_types)s::text[], %(blobs)s::bytea[]) AS new (idx, channel, value, blob_type, blob)
-ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
-    task_path = EXCLUDED.task_path, channel = EXCLUDED.channel, value = EXCLUDED.value,
-    blob_type = EXCLUDED.blob_type, blob = EXCLUDED.blob
-WHERE w.idx < 0
+-- Store the writes of one task of a checkpoint that is known to be stored, if nothing was removed from
+-- its namespace since (same epoch). As a foreign key would, it has removals wait for it.
+WITH fitting AS MATERIALIZED (
+    SELECT true AS yes FROM {threads} AS t
+    WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
+        AND t.epoch = %(epoch)s::bigint
+    FOR KEY SHARE
+), {insert_writes}
+SELECT f.yes FROM fitting AS f
+
+-- name: put_early_writes
+-- Store the writes of one task, if their checkpoint is stored, or is to be the newest one of a thread of
+-- which nothing was erased lately.
+WITH thread AS MATERIALIZED (
+    SELECT t.checkpoint_ns, t.epoch FROM {threads} AS t
+    WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
+    ORDER BY t.checkpoint_ns DESC
+    LIMIT 1
+    FOR KEY SHARE
+), fitting AS MATERIALIZED (
+    SELECT true AS yes
+    -- A removal that ends while this statement waits for it is not among what it sees
+    WHERE (SELECT (t.checkpoint_ns, t.epoch) FROM thread AS t) IS NOT DISTINCT FROM (
+            SELECT (t.checkpoint_ns, t.epoch) FROM {threads} AS t
+            WHERE t.thread_id = %(thread_id)s::text
+                AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
+            ORDER BY t.checkpoint_ns DESC
+            LIMIT 1)
+        AND (EXISTS (
+                SELECT 1 FROM {history} AS h
+                WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+                    AND h.checkpoint_id = %(checkpoint_id)s::text)
+            OR NOT EXISTS (
+                SELECT 1 FROM {history} AS h
+                WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+                    AND h.checkpoint_id > %(checkpoint_id)s::text)
+            AND NOT EXISTS (
+                SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text)
+            AND NOT {run_is_erased})
+), {insert_writes}
+SELECT f.yes FROM fitting AS f
+
+-- name: insert_writes
+-- (Part of a statement.) Ordinary writes keep their first version when a task is retried; those with
+-- an index of their own (errors, interrupts, resume values: below zero) are replaced.
+stored AS (
+    INSERT INTO {writes} AS w (
+        thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, value, blob_type,
+        blob)
+    SELECT %(thread_id)s::text, %(checkpoint_ns)s::text, %(checkpoint_id)s::text,
+        %(task_id)s::text, new.idx, %(task_path)s::text, new.channel, new.value::jsonb,
+        new.blob_type, new.blob
+    FROM unnest(%(indices)s::integer[], %(channels)s::text[], %(values)s::text[],
+        %(blob_types)s::text[], %(blobs)s::bytea[]) AS new (idx, channel, value, blob_type, blob)
+    WHERE EXISTS (SELECT 1 FROM fitting)
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
+        task_path = EXCLUDED.task_path, channel = EXCLUDED.channel, value = EXCLUDED.value,
+        blob_type = EXCLUDED.blob_type, blob = EXCLUDED.blob
+    WHERE w.idx < 0
+)
+
+-- name: run_is_erased
+-- (Part of a statement.) Whether the run was erased, wherever it is at work. Without one it costs nothing.
+EXISTS (
+    SELECT 1 FROM {erased} AS e
+    WHERE e.thread_id = '' AND e.run_id = nullif(%(run_id)s::text, ''))
 
 -- name: get_lineage
--- What a writer must know to build on checkpoints: where the log is, how they are laid out, and the
--- digests of their items (sixteen zero bytes where none is stored). One row if none of them is there.
-SELECT t.epoch, t.appended, t.next_items::text, h.checkpoint_id, (h.header -> 'channel_versions')::text,
+-- What a writer must know to build on checkpoints: whether thread or run were erased, and whether
+-- the root checkpoint (or a later one) that a subgraph belongs to is stored; where the log is, how the checkpoints are
+-- laid out, and the digests of their items (sixteen zero bytes where none is stored). One row if
+-- none of them is there.
+SELECT
+    (SELECT e.erased_at FROM {erased} AS e
+     WHERE e.thread_id = %(thread_id)s::text AND e.run_id = ''),
+    {run_is_erased},
+    EXISTS (
+        SELECT 1 FROM {history} AS r
+        WHERE r.thread_id = %(thread_id)s::text AND r.checkpoint_ns = ''
+            AND (r.checkpoint_id = %(root_id)s::text
+                OR %(or_later)s::boolean AND r.checkpoint_id > %(root_id)s::text)),
+    t.epoch, t.appended, t.next_items::text, h.checkpoint_id, (h.header -> 'channel_versions')::text,
     h.channel_values::text, known.digests
-FROM {threads} AS t
+FROM (VALUES (true)) AS asked
+LEFT JOIN {threads} AS t
+    ON t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
 LEFT JOIN {history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
     AND h.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
 LEFT JOIN LATERAL (
@@ -93,7 +179,6 @@ LEFT JOIN LATERAL (
     WHERE i.thread_id = h.thread_id AND i.checkpoint_ns = h.checkpoint_ns
         AND i.item_id >= lower(h.items) AND i.item_id < upper(h.items) AND h.items @> i.item_id
 ) AS known ON true
-WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
 
 -- name: get_checkpoint
 -- One checkpoint with its pending writes, its items if they are a good part of the log (if not,

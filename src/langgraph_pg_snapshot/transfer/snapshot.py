@@ -18,6 +18,7 @@ from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans import read, remove, transfer
 from langgraph_pg_snapshot._plans.steps import Plan
 from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot._plans.writes import put_writes
 from langgraph_pg_snapshot.errors import SchemaError
 from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
@@ -200,7 +201,7 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
             for write in own:
                 check_id("channel name", write.channel)
             self.run(
-                storing.put_writes,
+                put_writes,
                 _target(self._thread_id, place),
                 [(write.channel, write.value) for write in own],
                 check_id("task_id", task_id),
@@ -219,7 +220,7 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
 
     def discard(self) -> None:
         """Remove what was stored of it."""
-        self.run(remove.delete_threads, [self._thread_id])
+        self.run(remove.discard_thread, self._thread_id)
 
 
 def _target(thread_id: str, place: Place) -> Target:

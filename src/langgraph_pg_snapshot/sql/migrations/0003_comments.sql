@@ -52,7 +52,7 @@ COMMENT ON COLUMN {metadata}.thread_id IS 'the thread';
 COMMENT ON COLUMN {metadata}.metadata IS 'user_id and the like, by key';
 
 COMMENT ON TABLE {erased} IS 'Threads, and runs of threads, that were erased: what comes late from a run that was under way is not stored';
-COMMENT ON COLUMN {erased}.thread_id IS 'the thread';
+COMMENT ON COLUMN {erased}.thread_id IS 'the thread; empty: wherever the run was at work';
 COMMENT ON COLUMN {erased}.run_id IS 'the run that was erased; empty: the whole thread was';
 COMMENT ON COLUMN {erased}.erased_at IS 'when';
 

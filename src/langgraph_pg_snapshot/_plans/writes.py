@@ -1,0 +1,73 @@
+"""Storing pending writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+
+from langgraph_pg_snapshot._plans.held import Awaited, hold
+from langgraph_pg_snapshot._plans.put import HEAVY, weight
+from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
+from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import about
+from langgraph_pg_snapshot.models import Target
+
+
+def put_writes(
+    store: Store,
+    target: Target,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+    *,
+    run_id: str | None = None,
+    indices: Sequence[int] | None = None,
+) -> Plan[None]:
+    """Store what a task wrote, in one statement, or two where something was removed meanwhile.
+
+    ``indices`` are given where the writes have theirs already; LangGraph numbers them by place.
+    Writes whose checkpoint is not stored wait for it in this process, if they may be late ones of
+    a checkpoint that was removed.
+
+    Raises:
+        SerializationError: A value can't be stored; nothing was sent.
+    """
+    if sum(weight(value) for _, value in writes) > HEAVY:
+        yield Heavy()
+    rows: dict[int, tuple[str, Any]] = {}
+    for place, (channel, value) in enumerate(writes):
+        with about(f"write to channel {channel!r}"):
+            piece = store.codec.piece(value)
+        # A statement can't touch a row twice: of two writes with one fixed index the last holds.
+        index = WRITES_IDX_MAP.get(channel, place) if indices is None else indices[place]
+        rows[index] = (channel, store.codec.columns(piece))
+    if not rows or target.checkpoint_id is None:
+        return
+    params = {
+        "thread_id": target.key.thread_id,
+        "checkpoint_ns": target.key.checkpoint_ns,
+        "checkpoint_id": target.checkpoint_id,
+        "task_id": task_id,
+        "task_path": task_path,
+        "run_id": run_id,
+        "indices": list(rows),
+        "channels": [channel for channel, _ in rows.values()],
+        "values": [columns.json for _, columns in rows.values()],
+        "blob_types": [columns.blob_type for _, columns in rows.values()],
+        "blobs": [columns.blob for _, columns in rows.values()],
+    }
+    known = store.known.get(target.key, target.checkpoint_id)
+    if known is not None and (
+        yield Stmt(store.queries("put_writes"), params | {"epoch": known.epoch})
+    ):
+        return
+    attempt = partial(_put_early_writes, store, params)
+    if not (yield from attempt()):
+        yield from hold(store.held, attempt, Awaited(target.key, target.checkpoint_id))
+
+
+def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
+    return bool((yield Stmt(store.queries("put_early_writes"), params)))

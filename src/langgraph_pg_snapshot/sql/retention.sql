@@ -1,0 +1,317 @@
+-- Statements that shorten threads.
+
+-- name: drop_checkpoints
+-- Remove these checkpoints of locked threads, and what only they held.
+WITH dropped AS MATERIALIZED (
+    SELECT d.thread_id, d.checkpoint_ns, d.checkpoint_id
+    FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[])
+        AS d (thread_id, checkpoint_ns, checkpoint_id)
+), {touched}, {removals}
+SELECT count(*) FROM dropped
+
+-- name: drop_expendable
+-- Remove what a policy does not keep of threads whose rows are locked, and what only that held; tells
+-- what it was.
+WITH RECURSIVE {expendable}, dropped AS MATERIALIZED (
+    SELECT e.* FROM expendable AS e
+    JOIN unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
+        AS locked (thread_id, checkpoint_ns)
+        ON e.thread_id = locked.thread_id AND e.checkpoint_ns = locked.checkpoint_ns
+), {touched}, {removals}
+{figures}
+
+-- name: measure_expendable
+-- What drop_expendable would remove, if it had all of these threads.
+WITH RECURSIVE {expendable}, dropped AS MATERIALIZED (
+    SELECT e.* FROM expendable AS e
+), {touched}
+{figures}
+
+-- name: threads_with_expendable
+-- Those of these threads of which a policy does not keep everything.
+WITH RECURSIVE {expendable}
+SELECT DISTINCT e.thread_id FROM expendable AS e
+
+-- name: kept_checkpoints
+-- The checkpoints of a thread that a policy keeps, and those that they can't be loaded without.
+WITH RECURSIVE {expendable}
+SELECT r.checkpoint_ns, r.checkpoint_id FROM ranked AS r
+EXCEPT SELECT e.checkpoint_ns, e.checkpoint_id FROM expendable AS e
+
+-- name: figures
+-- (Part of a statement.) Checkpoints, items and pending writes that go, and the bytes of their values
+-- as they are stored, by thread.
+SELECT d.thread_id, h.number, i.number, w.number, h.bytes + i.bytes + w.bytes
+FROM (SELECT DISTINCT d.thread_id FROM dropped AS d) AS d
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number, {checkpoint_bytes} AS bytes
+    FROM dropped AS gone
+    JOIN {history} AS h ON h.thread_id = gone.thread_id AND h.checkpoint_ns = gone.checkpoint_ns
+        AND h.checkpoint_id = gone.checkpoint_id
+    WHERE gone.thread_id = d.thread_id) AS h
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number, {item_bytes} AS bytes
+    FROM touched
+    JOIN {items} AS i ON i.thread_id = touched.thread_id
+        AND i.checkpoint_ns = touched.checkpoint_ns AND {is_gone_item}
+    WHERE touched.thread_id = d.thread_id) AS i
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number, {write_bytes} AS bytes
+    FROM touched
+    JOIN {writes} AS w ON w.thread_id = touched.thread_id
+        AND w.checkpoint_ns = touched.checkpoint_ns AND {is_gone_write}
+    WHERE touched.thread_id = d.thread_id) AS w
+
+-- name: expendable
+-- (Part of a statement.) The checkpoints of some threads that a policy does not keep, and that those
+-- which it keeps can be loaded without.
+ranked AS MATERIALIZED (
+    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.created_at,
+        row_number() OVER (
+            PARTITION BY h.thread_id, h.checkpoint_ns ORDER BY h.checkpoint_id DESC) AS place
+    FROM {history} AS h
+    WHERE h.thread_id = ANY (%(thread_ids)s::text[])
+), within AS MATERIALIZED (
+    SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id
+    FROM ranked AS r
+    WHERE (%(keep_last)s::bigint IS NULL OR r.place <= %(keep_last)s::bigint)
+        AND (%(oldest)s::timestamptz IS NULL OR r.place = 1 OR r.created_at >= %(oldest)s::timestamptz)
+), finished AS MATERIALIZED (
+    -- A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph with a memory
+    -- of its own, which outlives calls. A call goes with the root checkpoint that it started
+    -- from, once that is stored: runs save in the background, so a call may come first.
+    SELECT h.thread_id, h.checkpoint_ns
+    FROM ranked AS r
+    JOIN {history} AS h ON h.thread_id = r.thread_id AND h.checkpoint_ns = r.checkpoint_ns
+        AND h.checkpoint_id = r.checkpoint_id
+    JOIN ranked AS root ON root.thread_id = h.thread_id AND root.checkpoint_ns = ''
+        AND root.checkpoint_id = h.metadata -> 'parents' ->> ''
+    WHERE r.place = 1 AND strpos(r.checkpoint_ns, ':') > 0 AND NOT EXISTS (
+        SELECT 1 FROM within AS k
+        WHERE k.thread_id = root.thread_id AND k.checkpoint_ns = ''
+            AND k.checkpoint_id = root.checkpoint_id)
+), chosen AS MATERIALIZED (
+    SELECT h.*
+    FROM within AS k
+    JOIN {history} AS h ON h.thread_id = k.thread_id AND h.checkpoint_ns = k.checkpoint_ns
+        AND h.checkpoint_id = k.checkpoint_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM finished AS f
+        WHERE f.thread_id = k.thread_id AND f.checkpoint_ns = k.checkpoint_ns)
+), needed AS (
+    -- DeltaChannels are rebuilt from ancestors, back to one that has the value
+    SELECT c.thread_id, c.checkpoint_ns, c.parent_checkpoint_id AS checkpoint_id, delta.channel
+    FROM chosen AS c
+    CROSS JOIN LATERAL jsonb_object_keys(
+        CASE jsonb_typeof(c.metadata -> 'counters_since_delta_snapshot')
+            WHEN 'object' THEN c.metadata -> 'counters_since_delta_snapshot' ELSE '{{}}' END)
+        AS delta (channel)
+    WHERE c.parent_checkpoint_id IS NOT NULL
+        AND c.header -> 'channel_versions' ? delta.channel AND NOT c.channel_values ? delta.channel
+    UNION
+    SELECT n.thread_id, n.checkpoint_ns, h.parent_checkpoint_id, n.channel
+    FROM needed AS n
+    JOIN {history} AS h ON h.thread_id = n.thread_id AND h.checkpoint_ns = n.checkpoint_ns
+        AND h.checkpoint_id = n.checkpoint_id
+    WHERE h.parent_checkpoint_id IS NOT NULL AND NOT h.channel_values ? n.channel
+), expendable AS MATERIALIZED (
+    SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id FROM ranked AS r
+    EXCEPT SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id FROM chosen AS c
+    EXCEPT SELECT n.thread_id, n.checkpoint_ns, n.checkpoint_id FROM needed AS n
+    EXCEPT
+    -- Formats before 4 have the sends that are to be run with the parent's writes
+    SELECT c.thread_id, c.checkpoint_ns, c.parent_checkpoint_id
+    FROM chosen AS c
+    WHERE (c.header ->> 'v')::integer < 4 AND EXISTS (
+        SELECT 1 FROM {writes} AS w
+        WHERE w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
+            AND w.checkpoint_id = c.parent_checkpoint_id AND w.channel = '__pregel_tasks')
+)
+
+-- name: touched
+-- (Part of a statement.) The checkpoints that stay in namespaces of which some are dropped, how many they
+-- are there, and the items that they reference.
+kept AS MATERIALIZED (
+    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.items
+    FROM {history} AS h
+    JOIN (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS touched
+        ON h.thread_id = touched.thread_id AND h.checkpoint_ns = touched.checkpoint_ns
+    WHERE NOT EXISTS (
+        SELECT 1 FROM dropped AS d
+        WHERE d.thread_id = h.thread_id AND d.checkpoint_ns = h.checkpoint_ns
+            AND d.checkpoint_id = h.checkpoint_id)
+), touched AS MATERIALIZED (
+    SELECT d.thread_id, d.checkpoint_ns, max(live.checkpoints) AS checkpoints,
+        coalesce(range_agg(live.items) FILTER (WHERE live.items IS NOT NULL), '{{}}') AS items
+    FROM (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS d
+    LEFT JOIN (
+        SELECT k.thread_id, k.checkpoint_ns, count(*) AS checkpoints, range_agg(k.items) AS items
+        FROM kept AS k GROUP BY k.thread_id, k.checkpoint_ns
+    ) AS live ON live.thread_id = d.thread_id AND live.checkpoint_ns = d.checkpoint_ns
+    GROUP BY d.thread_id, d.checkpoint_ns
+)
+
+-- name: is_gone_item
+-- (Part of a statement.) No checkpoint that stays references item i.
+NOT touched.items @> i.item_id
+
+-- name: is_gone_write
+-- (Part of a statement.) No checkpoint that stays has the pending write w.
+(touched.checkpoints IS NULL OR EXISTS (
+    SELECT 1 FROM dropped AS d
+    WHERE d.thread_id = w.thread_id AND d.checkpoint_ns = w.checkpoint_ns
+        AND d.checkpoint_id = w.checkpoint_id))
+
+-- name: removals
+-- (Part of a statement.) Remove dropped checkpoints, and what only they held: their pending writes, items
+-- that no kept checkpoint references, a namespace that is empty then. Children are left without a
+-- parent; the epoch moves on, so that no writer trusts the numbers of items that are gone.
+gone_items AS (
+    DELETE FROM {items} AS i USING touched
+    WHERE i.thread_id = touched.thread_id AND i.checkpoint_ns = touched.checkpoint_ns
+        AND {is_gone_item}
+), gone_writes AS (
+    DELETE FROM {writes} AS w USING touched
+    WHERE w.thread_id = touched.thread_id AND w.checkpoint_ns = touched.checkpoint_ns
+        AND {is_gone_write}
+), parentless AS (
+    UPDATE {history} AS h SET parent_checkpoint_id = NULL
+    FROM kept AS k, dropped AS d
+    WHERE h.thread_id = k.thread_id AND h.checkpoint_ns = k.checkpoint_ns
+        AND h.checkpoint_id = k.checkpoint_id
+        AND d.thread_id = k.thread_id AND d.checkpoint_ns = k.checkpoint_ns
+        AND d.checkpoint_id = k.parent_checkpoint_id
+), emptied AS (
+    DELETE FROM {threads} AS t USING touched
+    WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
+        AND touched.checkpoints IS NULL
+), said AS (
+    DELETE FROM {metadata} AS m USING touched
+    WHERE m.thread_id = touched.thread_id AND touched.checkpoint_ns = ''
+        AND touched.checkpoints IS NULL
+), moved_on AS (
+    UPDATE {threads} AS t SET epoch = t.epoch + 1
+    FROM touched
+    WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
+        AND touched.checkpoints IS NOT NULL
+), gone_checkpoints AS (
+    DELETE FROM {history} AS h USING dropped AS d
+    WHERE h.thread_id = d.thread_id AND h.checkpoint_ns = d.checkpoint_ns
+        AND h.checkpoint_id = d.checkpoint_id
+)
+
+-- name: drop_unreferenced_items
+-- Remove items of a locked namespace that no checkpoint references (any more).
+WITH live AS MATERIALIZED (
+    SELECT coalesce(range_agg(h.items), '{{}}') AS items
+    FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+), gone AS (
+    DELETE FROM {items} AS i USING live
+    WHERE i.thread_id = %(thread_id)s::text AND i.checkpoint_ns = %(checkpoint_ns)s::text
+        AND NOT live.items @> i.item_id
+)
+UPDATE {threads} AS t SET epoch = t.epoch + 1
+WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
+
+-- name: sweep_times
+-- The moments that a policy's ages lead back to.
+SELECT now(), now() - %(max_age)s::interval, now() - %(max_idle)s::interval
+
+-- name: idle_threads
+-- Threads of which nothing was updated for long, the longest first. (1,000 as a constant: see
+-- list_threads_newest.)
+SELECT page.* FROM (
+    SELECT t.thread_id, t.updated_at
+    FROM {threads} AS t
+    WHERE t.checkpoint_ns = '' AND t.updated_at < %(idle_since)s::timestamptz AND {which}
+        AND NOT EXISTS (
+            SELECT 1 FROM {threads} AS s
+            WHERE s.thread_id = t.thread_id AND s.updated_at >= %(idle_since)s::timestamptz)
+    ORDER BY t.updated_at, t.thread_id
+    LIMIT 1000
+) AS page
+LIMIT %(limit)s::bigint
+
+-- name: which_idle_after
+-- (Condition.) Threads that are idle for less long.
+(t.updated_at, t.thread_id) > (%(updated_at)s::timestamptz, %(after)s::text)
+
+-- name: which_not_idle
+-- (Condition.) Threads of which something was updated since then.
+EXISTS (
+    SELECT 1 FROM {threads} AS s
+    WHERE s.thread_id = t.thread_id AND s.updated_at >= %(idle_since)s::timestamptz)
+
+-- name: try_lock_threads
+-- Like lock_threads, but passes over rows that someone else holds.
+SELECT t.thread_id, t.checkpoint_ns
+FROM {threads} AS t
+WHERE t.thread_id = ANY (%(thread_ids)s::text[])
+ORDER BY t.thread_id, t.checkpoint_ns
+FOR UPDATE SKIP LOCKED
+
+-- name: namespaces_of
+-- The namespaces of threads.
+SELECT t.thread_id, t.checkpoint_ns, t.updated_at
+FROM {threads} AS t
+WHERE t.thread_id = ANY (%(thread_ids)s::text[])
+
+-- name: end_of_writes
+-- The checkpoint up to which the next pending writes reach.
+SELECT w.thread_id, w.checkpoint_ns, w.checkpoint_id
+FROM {writes} AS w
+WHERE {which}
+ORDER BY w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx
+OFFSET %(limit)s::bigint
+LIMIT 1
+
+-- name: which_writes_after
+-- (Condition.) Pending writes of checkpoints after this one.
+(w.thread_id, w.checkpoint_ns, w.checkpoint_id)
+    > (%(after_thread_id)s::text, %(after_checkpoint_ns)s::text, %(after_checkpoint_id)s::text)
+
+-- name: which_writes_to
+-- (Condition.) Pending writes up to those of this checkpoint.
+(w.thread_id, w.checkpoint_ns, w.checkpoint_id)
+    <= (%(to_thread_id)s::text, %(to_checkpoint_ns)s::text, %(to_checkpoint_id)s::text)
+
+-- name: orphaned
+-- (Part of a statement.) Pending writes that came before their checkpoint, which never came.
+orphaned AS MATERIALIZED (
+    SELECT w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.value, w.blob
+    FROM {writes} AS w
+    WHERE {which} AND w.created_at < %(before)s::timestamptz AND NOT EXISTS (
+        SELECT 1 FROM {history} AS h
+        WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
+            AND h.checkpoint_id = w.checkpoint_id)
+)
+
+-- name: measure_orphaned_writes
+-- How many they are, and their bytes.
+WITH {orphaned}
+SELECT count(*), {write_bytes} FROM orphaned AS w
+
+-- name: drop_orphaned_writes
+-- Remove them; those that are being replaced at this moment are not meant.
+WITH {orphaned}, free AS MATERIALIZED (
+    SELECT w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.value, w.blob
+    FROM {writes} AS w
+    JOIN orphaned AS o USING (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+    FOR UPDATE OF w SKIP LOCKED
+), gone AS (
+    DELETE FROM {writes} AS w USING free AS f
+    WHERE w.thread_id = f.thread_id AND w.checkpoint_ns = f.checkpoint_ns
+        AND w.checkpoint_id = f.checkpoint_id AND w.task_id = f.task_id AND w.idx = f.idx
+)
+SELECT count(*), {write_bytes} FROM free AS w
+
+-- name: forget_erased
+-- Forget what was erased long ago: no run is under way for so long.
+DELETE FROM {erased} AS e
+USING (
+    SELECT old.thread_id, old.run_id FROM {erased} AS old
+    WHERE old.erased_at < %(before)s::timestamptz
+    FOR UPDATE SKIP LOCKED
+) AS old
+WHERE e.thread_id = old.thread_id AND e.run_id = old.run_id

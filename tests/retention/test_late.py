@@ -1,0 +1,177 @@
+"""What comes late, put by put: in every order, it is there exactly if it should be."""
+
+from __future__ import annotations
+
+import logging
+from itertools import permutations
+
+import pytest
+
+from helpers import Chain, checkpoint_of, config_of, id_of, new_id, next_version
+from langgraph_pg_snapshot._plans import held
+
+T = "thread"
+
+
+def put(saver, parent=None, ns="", **metadata):
+    """Put a checkpoint with a value; returns its config."""
+    version = next_version(None)
+    return saver.put(
+        config_of(T, parent, ns), checkpoint_of({"a": 1}, {"a": version}), metadata, {"a": version}
+    )
+
+
+def test_a_put_on_a_parent_that_was_erased_is_not_stored(saver, other, rows, caplog):
+    chain = Chain(saver, T)
+    for _ in range(2):
+        chain.put({"a": 1})
+    other.delete_thread(T)
+    with caplog.at_level(logging.INFO, "langgraph_pg_snapshot"):
+        late = chain.put({"a": 2})
+        saver.put_writes(late, [("a", 1)], "task")
+        chain.put({"a": 3})
+    assert saver.get_tuple(late) is None
+    assert rows(T) == {}
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert len(said) == 2
+    assert f"checkpoint {id_of(late)!r} of thread 'thread'" in said[0]
+    assert said[0].endswith("comes too late and is not stored: the thread was erased")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_starting_anew_works_and_keeps_late_ones_out(saver, other, rows, knows):
+    old = Chain(saver, T)
+    old.put({"a": 1}, metadata={"user_id": "old"})
+    other.delete_thread(T)
+    anew = Chain(saver if knows else other, T)
+    for n in range(3):
+        head = anew.put({"a": n})
+        old.put({"a": "old"}, metadata={"user_id": "old"})
+        for late in (old.head, config_of(T, new_id())):
+            saver.put_writes(late, [("a", "old")], "task")
+    for reader in (saver, other):
+        assert reader.get_tuple(config_of(T)).config == head
+        assert len(reader.list(config_of(T))) == 3
+    assert rows(T) == {"threads": 1, "history": 3}
+
+
+def test_a_run_that_was_erased_stores_nothing_anywhere(saver, other, rows):
+    """Neither where it left checkpoints nor in namespaces and threads where it left none."""
+    kept = put(saver, run_id="other")
+    memory = put(saver, None, "memory", run_id="other", parents={"": id_of(kept)})
+    first = put(saver, id_of(kept), run_id="run")
+    other.delete_for_runs(["run"])
+    before = rows(T)
+    saver.get_tuple(memory)  # it knows the newest state of this one
+    for parent, ns in ((first, ""), (kept, ""), (memory, "memory"), (None, "new")):
+        late = put(saver, parent and id_of(parent), ns, run_id="run", parents={"": id_of(first)})
+        saver.put_writes({**late, "metadata": {"run_id": "run"}}, [("a", 1)], "task")
+        saver.put_writes(late, [("a", 1)], "task")
+    assert rows(T) == before == {"threads": 2, "history": 2}
+    at = {**config_of("elsewhere"), "metadata": {"run_id": "run"}}
+    late = saver.put(at, checkpoint_of({}, {}), {}, {})
+    saver.put_writes({**at, **late}, [("a", 1)], "task")
+    assert rows("elsewhere") == {}
+    put(saver, id_of(kept), run_id="next")
+    assert rows(T) == {"threads": 2, "history": 3}
+
+
+def test_writes_that_came_before_a_put_that_is_refused_go_with_it(saver, other, rows):
+    kept = put(saver, run_id="other")
+    put(saver, id_of(kept), run_id="run")
+    version, id_ = next_version(None), new_id()
+    saver.put_writes(config_of(T, id_, "sub:1"), [("a", 1)], "task")
+    other.delete_for_runs(["run"])
+    checkpoint = checkpoint_of({"a": 1}, {"a": version}, id_)
+    saver.put(config_of(T, None, "sub:1"), checkpoint, {"run_id": "run"}, {"a": version})
+    assert rows(T) == {"threads": 1, "history": 1}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5))), ids=str)
+def test_every_order_of_a_first_superstep_is_stored(saver, other, order):
+    """On a thread that was erased: the root, a subgraph, its child, and writes of both."""
+    put(saver)
+    other.delete_thread(T)
+    version = next_version(None)
+    root, sub, child = new_id(), new_id(), new_id()
+
+    def stored(ns, parent, id_, metadata):
+        checkpoint = checkpoint_of({"a": id_}, {"a": version}, id_)
+        saver.put(config_of(T, parent, ns), checkpoint, metadata, {"a": version})
+
+    parents = {"parents": {"": root}}
+    steps = [
+        lambda: stored("", None, root, {}),
+        lambda: stored("sub:1", None, sub, parents),
+        lambda: stored("sub:1", sub, child, parents),
+        lambda: saver.put_writes(config_of(T, root), [("a", "root")], "task"),
+        lambda: saver.put_writes(config_of(T, child, "sub:1"), [("a", "child")], "task"),
+    ]
+    # LangGraph puts the checkpoints of one namespace one after the other.
+    if order.index(1) > order.index(2):
+        order = [{1: 2, 2: 1}.get(place, place) for place in order]
+    for place in order:
+        steps[place]()
+    for ns, id_, parent, written in (
+        ("", root, None, "root"),
+        ("sub:1", sub, None, None),
+        ("sub:1", child, sub, "child"),
+    ):
+        found = other.get_tuple(config_of(T, id_, ns))
+        assert found.checkpoint["channel_values"] == {"a": id_}
+        assert id_of(found.parent_config) == parent
+        assert found.pending_writes == ([("task", "a", written)] if written else [])
+    assert not saver.saver._store.held._held
+
+
+def test_what_waits_is_what_was_put_not_what_became_of_it(saver, other):
+    put(saver)
+    other.delete_thread(T)
+    value, root, version = [{"text": "as put " * 20}] * 3, new_id(), next_version(None)
+    late = checkpoint_of({"a": value}, {"a": version})
+    saver.put(config_of(T, None, "sub"), late, {"parents": {"": root}}, {"a": version})
+    written = [{"text": "as written"}]
+    saver.put_writes(config_of(T, root), [("a", written)], "task")
+    for each in (value, written):
+        each[0]["text"] = "changed"
+        each.append("added")
+    saver.put(config_of(T), checkpoint_of({}, {}, root), {}, {})
+    assert other.get_tuple(config_of(T, None, "sub")).checkpoint["channel_values"] == {
+        "a": [{"text": "as put " * 20}] * 3
+    }
+    assert other.get_tuple(config_of(T)).pending_writes == [("task", "a", [{"text": "as written"}])]
+
+
+def test_only_so_much_waits(saver, other, monkeypatch):
+    monkeypatch.setattr(held, "MAX_HELD", 3)
+    put(saver)
+    other.delete_thread(T)
+    ids = [new_id() for _ in range(5)]
+    for id_ in ids:
+        saver.put_writes(config_of(T, id_), [("a", id_)], "task")
+    parent = None
+    for n, id_ in enumerate(ids):
+        version = next_version(None)
+        saver.put(config_of(T, parent), checkpoint_of({"a": 1}, {"a": version}, id_), {}, {})
+        parent = id_
+        found = other.get_tuple(config_of(T)).pending_writes
+        assert found == ([] if n < 2 else [("task", "a", id_)])
+
+
+def test_late_writes_of_what_was_pruned_are_not_stored(saver, other, rows):
+    chain = Chain(saver, T)
+    first = chain.put({"a": 1})
+    chain.put({"a": 2})
+    other.prune([T])
+    saver.put_writes(first, [("a", "late")], "task")
+    saver.put_writes(chain.head, [("a", "pending")], "task")
+    assert rows(T) == {"threads": 1, "history": 1, "writes": 1}
+    assert saver.get_tuple(chain.head).pending_writes == [("task", "a", "pending")]
+
+
+def test_saving_a_state_starts_an_erased_thread_anew(saver, other):
+    saver.save_state(T, {"a": 1})
+    other.delete_thread(T)
+    saver.save_state(T, {"a": 2})
+    saver.save_state(T, {"b": 3})
+    assert other.load_state(T) == {"b": 3}

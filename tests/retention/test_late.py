@@ -41,13 +41,14 @@ def test_a_put_on_a_parent_that_was_erased_is_not_stored(saver, other, rows, cap
 @pytest.mark.parametrize("knows", [True, False])
 def test_starting_anew_works_and_keeps_late_ones_out(saver, other, rows, knows):
     old = Chain(saver, T)
-    old.put({"a": 1}, metadata={"user_id": "old"})
+    erased = old.put({"a": 1}, metadata={"user_id": "old"})
     other.delete_thread(T)
     anew = Chain(saver if knows else other, T)
     for n in range(3):
         head = anew.put({"a": n})
         old.put({"a": "old"}, metadata={"user_id": "old"})
-        for late in (old.head, config_of(T, new_id())):
+        old.put({"a": "old"}, parent=erased, metadata={"user_id": "old"})
+        for late in (old.head, erased, config_of(T, new_id())):
             saver.put_writes(late, [("a", "old")], "task")
     for reader in (saver, other):
         assert reader.get_tuple(config_of(T)).config == head

@@ -412,8 +412,8 @@ def _read_lineage(attempt: _Attempt, *, retried: bool) -> Plan[tuple[KnownLog, _
         appended=appended,
         next_items=orjson.loads(next_items),
         digests=digests,
-        checkpoint_id=parent_id,
-        # A parent that is not stored has nothing to take over.
+        # A parent that is not stored has nothing to take over, and is not to be taken for stored.
+        checkpoint_id=parent_id if parent_id in layouts else None,
         layout=layouts.get(parent_id, Layout({}, {})),
     )
     return known, erased

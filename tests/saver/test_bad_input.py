@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import psycopg
 import pytest
+from langchain_core.messages import HumanMessage
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
@@ -447,3 +448,30 @@ def test_policies_that_are_meant():
     RetentionPolicy(max_idle=0 * DAY, allow_all=True)
     RetentionPolicy(max_age=0 * DAY)
     assert RetentionPolicy(keep_last=1) == RetentionPolicy(keep_last=1, max_age=None)
+
+
+def refuses():
+    """It is not data."""
+
+
+PLACES = {
+    "['l'][1]['x'][0]": {"l": [1, {"x": [refuses]}, 3]},
+    "['d']['b']['x'][0]": {"d": {"a": 1, "b": {"x": [refuses]}}},
+    "['d']['b']": {"d": {"a": 1, "b": refuses}},
+    "['t'][1]": {"t": (1, refuses)},
+    "['one'][0]": {"one": [refuses]},
+    "['m'][1].additional_kwargs['f']": {
+        "m": [HumanMessage("a"), HumanMessage("b", additional_kwargs={"f": refuses})]
+    },
+}
+
+
+@pytest.mark.parametrize(("place", "values"), PLACES.items(), ids=PLACES)
+def test_the_place_of_what_can_not_be_stored(ready_database, place, values):
+    [channel] = values
+    rest = place.removeprefix(f"[{channel!r}]")
+    with PostgresSnapshotSaver(ready_database, auto_setup=False) as saver:
+        with pytest.raises(SerializationError) as caught:
+            saver.save_state("t", values)
+        assert f"channel {channel!r}: {rest} can't be stored" in str(caught.value)
+        assert saver.load_state("t") is None

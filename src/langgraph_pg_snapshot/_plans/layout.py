@@ -23,7 +23,12 @@ from langgraph_pg_snapshot._plans.codec import (
     parse_json,
 )
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
-from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
+from langgraph_pg_snapshot.errors import (
+    DamagedThreadError,
+    SerializationError,
+    SnapshotError,
+    about,
+)
 
 # Up to this many bytes of JSON a value stands in the checkpoint's row, where every later checkpoint
 # repeats it; an item costs about 100 bytes of row and index once.
@@ -182,7 +187,11 @@ def describe_for_later(codec: Codec, channel: str, value: Any) -> bytes | Pieces
 
 
 def _describe_parts(codec: Codec, kind: Kind, value: Any, parts: list[Any]) -> bytes | Pieces:
-    pieces = [codec.recognise(part) for part in parts]
+    try:
+        pieces = [codec.recognise(part) for part in parts]
+    except SerializationError:
+        codec.piece(value)  # raises as well, and says where in the whole value
+        raise
     size = sum(piece.size for piece in pieces)
     if size <= INLINE_BYTES or size < MIN_MEAN_ELEMENT_BYTES * len(pieces):
         return _describe_whole(codec, value)

@@ -248,6 +248,45 @@ def test_a_read_survives_a_prune_between_its_statements(one, other, monkeypatch,
         assert each.checkpoint["channel_values"]["long"] == expected[each.checkpoint["id"]]
 
 
+def some(kind):
+    return [{kind: n, "text": "and so on " * 10} for n in range(6)]
+
+
+READS = {
+    "get_tuple": lambda saver, config: saver.get_tuple(config),
+    "list": lambda saver, config: next(iter(saver.list(config)), None),
+    "get_channel": lambda saver, _: saver.get_channel("t", "long"),
+    "delta": lambda saver, config: saver.get_delta_channel_history(
+        config=config, channels=["long"]
+    ),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_does_not_mix_a_thread_with_one_made_meanwhile(one, other, monkeypatch, read):
+    """The new thread has other items under the same numbers."""
+    parent = put(other, "t", values=some("old") * 100)  # so that its items are read apart
+    head = put(other, "t", parent=parent["configurable"]["checkpoint_id"], values=some("old"))
+    config = config_of("t")
+    if read == "delta":
+        config = put(other, "t", parent=head["configurable"]["checkpoint_id"])
+
+    def make_anew():
+        other.delete_thread("t")
+        put(other, "t", values=some("new") * 100)
+
+    with before(one, monkeypatch, "get_items", make_anew):
+        found = READS[read](one, config)
+    values = {
+        "get_tuple": lambda: found.checkpoint["channel_values"]["long"],
+        "list": lambda: found.checkpoint["channel_values"]["long"],
+        "get_channel": lambda: found,
+        "delta": lambda: found["long"].get("seed", []),
+    }[read]()
+    assert values in (some("new") * 100, [])
+    assert values or read == "delta"  # of whose checkpoint nothing is left
+
+
 def test_a_listing_does_not_mix_a_thread_with_one_made_after_it(one, other, monkeypatch):
     monkeypatch.setattr(listing, "PAGE", 1)
     old = [{"old": n, "text": "and so on " * 10} for n in range(6)]

@@ -39,7 +39,7 @@ def _get_channel(
     )
     if not rows:
         return default
-    [(text, is_delta)] = rows
+    [(text, is_delta, epoch)] = rows
     if text is None:
         if is_delta:
             raise ChannelNotStoredError(
@@ -53,7 +53,7 @@ def _get_channel(
             return []
         stored = Reference("$list", _end_of(stored.runs, last))
     items = Items(store.codec)
-    yield from fetch_items(store, target.key, items, runs_in([stored]))
+    yield from fetch_items(store, target.key, epoch, items, runs_in([stored]))
     with about(f"channel {channel!r}"):
         value = bare(items.value(stored))
     if last is None:

@@ -99,7 +99,7 @@ class _CheckedItems:
             if not wanted:
                 continue
             try:
-                yield from fetch_items(self.store, key, self.items, wanted)
+                yield from fetch_items(self.store, key, None, self.items, wanted)
                 reason = f"item {wanted[0][0]} of its log is missing"
             except DeserializationError as error:
                 reason = f"item {wanted[0][0]} of its log: {error}"

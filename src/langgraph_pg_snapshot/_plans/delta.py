@@ -42,13 +42,14 @@ def _get_delta_history(
     )
     seeds: dict[str, Any] = {}
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
+    epoch = rows[0][0] if rows else None
     for _, stored, texts, blobs in rows:  # nearest ancestor first
         for write in reversed(load_writes(store, texts, blobs)):
             writes[write[1]].append(write)
         for channel, value in load_stored(stored or "{}").items():
             seeds.setdefault(channel, value)
     items = Items(store.codec)
-    yield from fetch_items(store, target.key, items, runs_in(seeds.values()))
+    yield from fetch_items(store, target.key, epoch, items, runs_in(seeds.values()))
     values = {}
     for channel, seed in seeds.items():
         with about(f"channel {channel!r}"):

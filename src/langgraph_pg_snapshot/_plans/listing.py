@@ -122,7 +122,7 @@ def _with_items(store: Store, rows: Sequence[Row], cursor: Cursor) -> Plan[list[
     for log in dict.fromkeys(logs):
         items = cursor.items.setdefault(log, Items(store.codec))
         wanted = union(run for k, own in zip(logs, runs, strict=True) if k == log for run in own)
-        yield from fetch_items(store, NamespaceKey(*log[:2]), items, wanted)
+        yield from fetch_items(store, NamespaceKey(*log[:2]), log.epoch, items, wanted)
         if items.missing(wanted):
             raise DamagedThreadError
     return [

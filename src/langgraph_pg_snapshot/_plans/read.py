@@ -93,7 +93,7 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
     items = Items(store.codec)
     if is_near and (stamps := take_items(items, item_columns, runs, held=kept.json)):
         _recall(store.cache, key, kept, items, stamps)
-    yield from fetch_items(store, key, items, runs)
+    yield from fetch_items(store, key, epoch, items, runs)
     found = to_tuple(store, row, stored, items)
     store.known.learn(
         key,
@@ -107,8 +107,13 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
     return found
 
 
-def fetch_items(store: Store, key: NamespaceKey, items: Items, runs: Sequence[Run]) -> Plan[None]:
-    """Read those items of disjoint runs that were not read yet."""
+def fetch_items(
+    store: Store, key: NamespaceKey, epoch: int | None, items: Items, runs: Sequence[Run]
+) -> Plan[None]:
+    """Read those items of disjoint runs that were not read yet; none if the log's epoch is another.
+
+    (None is any epoch.)
+    """
     if wanted := items.missing(runs):
         [row] = yield Stmt(
             store.queries("get_items"),
@@ -118,6 +123,7 @@ def fetch_items(store: Store, key: NamespaceKey, items: Items, runs: Sequence[Ru
                 "starts": [first for first, _ in wanted],
                 "ends": [beyond for _, beyond in wanted],
                 "held": "{}",
+                "epoch": epoch,
             },
         )
         take_items(items, row, wanted)

@@ -221,18 +221,25 @@ LEFT JOIN LATERAL ({pending_sends}) AS sends ON true
 ORDER BY h.checkpoint_id DESC, h.thread_id DESC, h.checkpoint_ns DESC
 
 -- name: get_items
--- The items of the given runs of one thread's log.
+-- The items of the given runs of one thread's log; none if the log has another epoch by now: the
+-- thread may have been made anew, with other items under these numbers.
 SELECT {item_columns}
 FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS run (first, beyond)
 JOIN {items} AS i ON i.thread_id = %(thread_id)s::text AND i.checkpoint_ns = %(checkpoint_ns)s::text
     AND i.item_id >= run.first AND i.item_id < run.beyond
+WHERE %(epoch)s::bigint IS NULL OR %(epoch)s::bigint = ({epoch})
+
+-- name: epoch
+-- (Part of a statement.) The epoch of a log.
+SELECT t.epoch FROM {threads} AS t
+WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
 
 -- name: get_delta_history
 -- Ancestors of a checkpoint, nearest first, each with its writes to the wanted channels and the
 -- stored values of those that it is the nearest to hold; ends where every channel has one. A
 -- DeltaChannel is rebuilt from that.
 WITH RECURSIVE {delta_chain}
-SELECT chain.checkpoint_id, ancestor.stored, pending.writes, pending.blobs
+SELECT ({epoch}), ancestor.stored, pending.writes, pending.blobs
 FROM chain
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(c.channel, c.stored)::text AS stored

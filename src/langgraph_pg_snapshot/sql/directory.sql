@@ -104,10 +104,11 @@ ORDER BY h.checkpoint_id DESC
 LIMIT %(limit)s::bigint
 
 -- name: get_channel
--- How one channel of a checkpoint lies, and whether it is a DeltaChannel.
+-- How one channel of a checkpoint lies, whether it is a DeltaChannel, and the log's epoch.
 SELECT (h.channel_values -> %(channel)s::text)::text,
     h.header -> 'channel_versions' ? %(channel)s::text
-        AND coalesce(h.metadata -> 'counters_since_delta_snapshot' ? %(channel)s::text, false)
+        AND coalesce(h.metadata -> 'counters_since_delta_snapshot' ? %(channel)s::text, false),
+    ({epoch})
 FROM {history} AS h
 WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
     AND {which}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import enum
+import gc
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from serializer_catalogue import CASES
 
+from langgraph_pg_snapshot._plans import codec as codecs
 from langgraph_pg_snapshot._plans.codec import SnapshotCodec
 from langgraph_pg_snapshot.errors import SerializationError
 from langgraph_pg_snapshot.serializer import SnapshotSerializer, register, sight
@@ -65,7 +68,8 @@ PLACES = {
 
 
 @pytest.fixture
-def codec():
+def codec(monkeypatch):
+    monkeypatch.setattr(codecs, "_sights", {})  # savers share what they remember
     return SnapshotCodec(SnapshotSerializer())
 
 
@@ -171,15 +175,71 @@ def test_what_is_refused_stays_refused(codec):
             codec.recognise({"f": print})
 
 
+def test_value_that_another_thread_changes_meanwhile(codec):
+    """What is remembered is what the bytes say, not what the value had become when it was read."""
+    value = {"rows": [{"n": 0}] * 2, "last": 0}
+    real = codec.snapshot.dumps
+
+    def dumps(given):
+        value["last"] += 1  # the other thread gets its turn just before the encoding
+        return real(given)
+
+    codec.snapshot.dumps = dumps
+    for _ in range(3):
+        codec.recognise(value)
+    codec.snapshot.dumps = real
+    for last in range(8):
+        again = {"rows": [{"n": 0}] * 2, "last": last}
+        assert codec.recognise(again).digest == codec.piece(again).digest
+
+
+def test_savers_share_what_they_remember_but_not_with_other_serializers():
+    """(A clone is made for each graph in strict mode.)"""
+
+    class Other(SnapshotSerializer):
+        def dumps(self, value):
+            return super().dumps({"other": value})
+
+    ours = SnapshotSerializer()
+    value = {"text": "shared by savers"}
+    assert SnapshotCodec(ours).recognise(value).payload is not None
+    assert SnapshotCodec(ours.with_allowlist([])).recognise(value).payload is None
+    assert SnapshotCodec(SnapshotSerializer(max_depth=5)).recognise(value).payload is not None
+    other = SnapshotCodec(Other())
+    assert other.recognise(value).digest == other.piece(value).digest
+
+
 def test_memory_is_bounded(codec, monkeypatch):
-    monkeypatch.setattr(sight, "GENERATION_BYTES", 1_000)
-    for n in range(100):
-        codec.recognise({"text": f"{n:200}"})
-    looker = codec.recognise
-    assert len(looker._young) + len(looker._old) < 12
-    # What is met again and again stays.
+    monkeypatch.setattr(sight, "GENERATION_BYTES", 2**20)
+    kinds = [lambda n: {"id": n}, lambda n: HumanMessage(str(n)), lambda n: {"t": f"{n:900}"}]
+    for make in kinds:
+        tracemalloc.start()
+        for n in range(20_000):
+            codec.recognise(make(n))
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert held < 2.5 * 2**20
+
+
+def test_what_is_met_again_stays(codec, monkeypatch):
+    monkeypatch.setattr(sight, "GENERATION_BYTES", 10_000)
     kept = {"text": "kept"}
+    codec.recognise(kept)
     for n in range(100):
         codec.recognise({"text": f"{n:200}"})
-        assert n == 0 or codec.recognise(kept).payload is None
-        codec.recognise(kept)
+        assert codec.recognise(kept).payload is None
+    assert codec.recognise({"text": f"{0:200}"}).payload is not None
+
+
+def test_what_is_not_plain_is_looked_at_each_time(codec):
+    for value in ({"t": (1, 2)}, {"b": b"1"}, {"b": bytearray(b"1")}, {"n": np.int8(49)}):
+        for _ in range(3):
+            assert codec.recognise(value).digest == codec.piece(value).digest
+
+
+def test_broken_message_is_refused_as_ever(codec):
+    broken = object.__new__(HumanMessage)
+    for look in (codec.piece, codec.recognise, codec.recognise):
+        with pytest.raises(SerializationError):
+            look(broken)

@@ -142,6 +142,11 @@ def _forget(cls: type) -> None:
         table.pop(cls, None)
 
 
+def known_codec(cls: type) -> Codec | None:
+    """Find the codec of a class that has one of its own: from this package, or registered."""
+    return _known.get(cls)
+
+
 def is_known(cls: type) -> bool:
     """Whether a class has a codec of its own: from this package, or registered."""
     return cls in _known

@@ -130,7 +130,6 @@ class ModelCodec:
             "rest": self._encode_rest,
         }
         encode: EncodeFunction = _compiled(lines, namespace)
-        vars(encode)["names"] = self.names  # for who looks at the state itself: sight.py
         return encode
 
     def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:
@@ -227,7 +226,7 @@ class ModelCodec:
             return self._decode_rest(dec, tree, state, depth)
         fields_set = set(tree)
         fields_set.discard("$type")
-        return self._build(state, fields_set, {} if self.allows_extra else None, None)
+        return self.build(state, fields_set, {} if self.allows_extra else None, None)
 
     def _decode_rest(self, dec: Decoder, tree: Tree, state: Any, depth: int) -> Any:
         extra: Any = {} if self.allows_extra else None
@@ -238,9 +237,10 @@ class ModelCodec:
             fields_set = check_names(dec.node(tree[_FIELDS_SET], depth))
         else:
             fields_set = {name for name in tree if name in self.template}.union(extra or ())
-        return self._build(state, fields_set, extra, private)
+        return self.build(state, fields_set, extra, private)
 
-    def _build(self, state: Any, fields_set: set[str], extra: Any, private: Any) -> Any:
+    def build(self, state: Any, fields_set: set[str], extra: Any, private: Any) -> Any:
+        """Make a model of its parts, which it takes as they are."""
         made = _new(self.cls)
         _set_dict(made, state)
         _set_fields_set(made, fields_set)

@@ -12,10 +12,6 @@ from serializer_sameness import assert_same
 from langgraph_pg_snapshot.errors import DeserializationError
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
-needs_groups = pytest.mark.skipif(
-    sys.version_info < (3, 11), reason="exception groups are there since Python 3.11"
-)
-
 
 class FinalizedError(ValueError):
     def __del__(self):
@@ -162,46 +158,43 @@ def test_nothing_is_lost_of_them(serializer, name):
     assert b"$lost" not in serializer.dumps(CASES[name]())
 
 
-# --- groups
+# --- groups, which are there since Python 3.11
 
+if sys.version_info >= (3, 11):
 
-def groups(levels):
-    group = ExceptionGroup("innermost", [ValueError(1), KeyError("k")])  # noqa: F821  # where they are
-    for level in range(levels):
-        group = ExceptionGroup(str(level), [group, OSError(2, "x")])  # noqa: F821  # as above
-    return group
+    def groups(levels):
+        group = ExceptionGroup("innermost", [ValueError(1), KeyError("k")])  # noqa: F821  # where they are
+        for level in range(levels):
+            group = ExceptionGroup(str(level), [group, OSError(2, "x")])  # noqa: F821  # as above
+        return group
 
+    def test_groups_load_wherever_the_depth_ends():
+        value = groups(12)
+        for depth in range(2, 60):
+            serializer = SnapshotSerializer(max_depth=depth)
+            back = serializer.loads(serializer.dumps(value))
+            assert isinstance(back, Exception)
+            if "$lost" not in orjson.dumps(serializer.encode(value)).decode():
+                assert_same(back, value)
+                break
+        else:
+            raise AssertionError("12 groups fit in no depth")
 
-@needs_groups
-def test_groups_load_wherever_the_depth_ends():
-    value = groups(12)
-    for depth in range(2, 60):
-        serializer = SnapshotSerializer(max_depth=depth)
-        back = serializer.loads(serializer.dumps(value))
-        assert isinstance(back, Exception)
-        if "$lost" not in orjson.dumps(serializer.encode(value)).decode():
-            assert_same(back, value)
-            break
-    else:
-        raise AssertionError("12 groups fit in no depth")
-
-
-@needs_groups
-def test_groups_of_what_cannot_be_stored(serializer):
-    kinds = {"ExceptionGroup": ExceptionGroup, "BaseExceptionGroup": BaseExceptionGroup}  # noqa: F821
-    group = kinds["ExceptionGroup"]("g", (ValueError(print), FinalizedError("x")))
-    back = serializer.loads(serializer.dumps(group))
-    assert [type(error) for error in back.exceptions] == [ValueError, ValueError]
-    group = kinds["BaseExceptionGroup"]("g", [KeyboardInterrupt(), OddCancelled("x")])
-    tree = serializer.encode(group)
-    assert tree["args"][1][1]["$lost"] == [f"type {__name__}:OddCancelled", "args"]
-    back = serializer.decode(tree)
-    assert type(back) is type(group)
-    assert [type(error) for error in back.exceptions] == [KeyboardInterrupt, BaseException]
-    group.args = ("changed",)
-    assert lost_in(serializer, group)[0] == ["args"]
-    cause = ValueError("x")
-    group = linked(kinds["ExceptionGroup"]("g", (cause, KeyError("k"))), __cause__=cause)
-    back = serializer.loads(serializer.dumps(group))
-    assert_same(back, group)
-    assert back.__cause__ is back.exceptions[0]
+    def test_groups_of_what_cannot_be_stored(serializer):
+        kinds = {"ExceptionGroup": ExceptionGroup, "BaseExceptionGroup": BaseExceptionGroup}  # noqa: F821
+        group = kinds["ExceptionGroup"]("g", (ValueError(print), FinalizedError("x")))
+        back = serializer.loads(serializer.dumps(group))
+        assert [type(error) for error in back.exceptions] == [ValueError, ValueError]
+        group = kinds["BaseExceptionGroup"]("g", [KeyboardInterrupt(), OddCancelled("x")])
+        tree = serializer.encode(group)
+        assert tree["args"][1][1]["$lost"] == [f"type {__name__}:OddCancelled", "args"]
+        back = serializer.decode(tree)
+        assert type(back) is type(group)
+        assert [type(error) for error in back.exceptions] == [KeyboardInterrupt, BaseException]
+        group.args = ("changed",)
+        assert lost_in(serializer, group)[0] == ["args"]
+        cause = ValueError("x")
+        group = linked(kinds["ExceptionGroup"]("g", (cause, KeyError("k"))), __cause__=cause)
+        back = serializer.loads(serializer.dumps(group))
+        assert_same(back, group)
+        assert back.__cause__ is back.exceptions[0]

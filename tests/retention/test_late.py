@@ -176,3 +176,19 @@ def test_saving_a_state_starts_an_erased_thread_anew(saver, other):
     saver.save_state(T, {"a": 2})
     saver.save_state(T, {"b": 3})
     assert other.load_state(T) == {"b": 3}
+
+
+def test_what_is_stored_just_before_it_is_waited_for(other, monkeypatch):
+    """Nobody else would come for it any more."""
+    put(other)
+    other.delete_thread(T)
+    root, add = new_id(), held.HeldBack.add
+
+    def put_and_add(waiting, what):
+        monkeypatch.setattr(held.HeldBack, "add", add)
+        other.put(config_of(T), checkpoint_of({}, {}, root), {}, {})
+        add(waiting, what)
+
+    monkeypatch.setattr(held.HeldBack, "add", put_and_add)
+    other.put_writes(config_of(T, root), [("a", 1)], "task")
+    assert other.get_tuple(config_of(T)).pending_writes == [("task", "a", 1)]

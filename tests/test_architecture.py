@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "_operation": {"errors", "_drivers"},
     "_lifecycle": {"errors", "sql", "_plans", "_drivers", "_operation", "embedded"},
     "_calls": {"errors", "models", "sql", "_plans", "_operation", "_lifecycle"},
-    "_base": {"errors", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded"},
+    "_base": {
+        *("errors", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded")
+    },
     "_hooks": {"_plans", "_calls", "_base"},
     "_threads": {"models", "_calls", "_base"},
     "_retention": {"models", "_calls", "_base"},
@@ -33,6 +35,7 @@ MAY_IMPORT = {
         *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver")
     },
     "embedded": {"errors"},
+    "cli": {"errors", "models", "saver", "serializer", "sql", "_plans", "transfer", "embedded"},
     "__init__": {"errors", "models", "saver", "serializer"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))

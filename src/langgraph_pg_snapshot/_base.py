@@ -23,6 +23,7 @@ from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
 from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot.models import SchemaStatus
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql import Queries
 
@@ -192,6 +193,20 @@ class SaverBase(BaseCheckpointSaver[str]):
         """Like `setup`."""
         await self._backend.arun(calls.setup(self._backend.queries), sets_up=True)
         self._backend.is_set_up = True
+
+    def check_schema(self) -> SchemaStatus:
+        """See whether the tables are there and up to date; nothing is made.
+
+        Raises:
+            SchemaConflictError: A relation of that name is there and is not ours.
+            SchemaVersionError: The tables are newer than this package.
+            StorageError: The database refused or failed.
+        """
+        return self._backend.run(calls.check_schema(self._backend.queries), sets_up=True)
+
+    async def acheck_schema(self) -> SchemaStatus:
+        """Like `check_schema`."""
+        return await self._backend.arun(calls.check_schema(self._backend.queries), sets_up=True)
 
     # -- the serializer -----------------------------------------------------------------------
 

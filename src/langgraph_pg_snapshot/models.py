@@ -225,6 +225,27 @@ class RemovalReport:
         )
 
 
+class SchemaStatus(NamedTuple):
+    """What of the saver's schema is in the database.
+
+    Attributes:
+        version: The newest migration that was applied; 0 if there are no tables.
+        newest: The newest one that this package has.
+        pending: The names of those that are still to be applied.
+        missing: Relations that are not there, as SQL names them (quoted).
+    """
+
+    version: int
+    newest: int
+    pending: Sequence[str]
+    missing: Sequence[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.pending and not self.missing
+
+
 class NamespaceKey(NamedTuple):
     """A thread's namespace: the unit that has a log of its own."""
 

@@ -20,6 +20,7 @@ from langgraph_pg_snapshot.errors import (
 )
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.sight import Sight
+from langgraph_pg_snapshot.serializer.stored import Opaque, StoredForm
 
 DIGEST_BYTES = 16
 NO_DIGEST = bytes(DIGEST_BYTES)
@@ -121,6 +122,8 @@ class SnapshotCodec:
         return self.snapshot.decode(tree)
 
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
+        if isinstance(self.snapshot, StoredForm):
+            return self.snapshot.loads_typed(blob), None
         raise DeserializationError(
             f"stored as {blob.type!r} by another serializer: pass the one it was saved with as "
             "serde="
@@ -343,6 +346,8 @@ def load_sealed(codec: Codec, blob: Blob) -> tuple[dict[str, Any], dict[str, Any
     """
     with about("sealed metadata"):
         sealed, _ = codec.load_blob(blob)
+        if isinstance(sealed, Opaque):
+            return {}, {}
         parts = _members(sealed)
         return _members(parts.get("metadata")), _members(parts.get("header"))
 

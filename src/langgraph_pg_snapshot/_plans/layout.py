@@ -29,6 +29,7 @@ from langgraph_pg_snapshot.errors import (
     SnapshotError,
     about,
 )
+from langgraph_pg_snapshot.serializer.stored import Opaque
 
 # Up to this many bytes of JSON a value stands in the checkpoint's row, where every later checkpoint
 # repeats it; an item costs about 100 bytes of row and index once.
@@ -315,6 +316,8 @@ class Items:
                 return self.codec.load_json(trees)
         except KeyError as error:
             raise DamagedThreadError(f"item {error} of its log is missing") from None
+        if stored.kind == "$dict" and isinstance(values[0], Opaque):
+            return values[0]
         return values if stored.kind == "$list" else dict(_entries(values))
 
     def _elements(self, stored: Reference) -> list[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot.errors import SchemaConflictError, SchemaVersionError
+from langgraph_pg_snapshot.models import SchemaStatus
 from langgraph_pg_snapshot.sql import Queries, migrations
 
 
@@ -20,13 +22,38 @@ def set_up(queries: Queries) -> Plan[None]:
         yield Atomic(partial(_migrate, queries), takes_long=True)
 
 
-def _applied_version(queries: Queries) -> Plan[int]:
-    """The newest migration in the database; 0 if there is none."""
-    names = {name: quoted for name, quoted in queries.relations.items() if name != "schema"}
-    [(taken, has_migrations)] = yield Stmt(
+def schema_status(queries: Queries) -> Plan[SchemaStatus]:
+    """What of the schema is there; two reads.
+
+    Raises:
+        SchemaConflictError: A relation of that name is there and is not ours.
+        SchemaVersionError: The schema is newer than this package.
+    """
+    version = yield from _applied_version(queries)
+    names = _names(queries)
+    [(taken, _)] = yield _look_for(queries, names)
+    return SchemaStatus(
+        version,
+        migrations()[-1].version,
+        [each.name for each in migrations() if each.version > version],
+        [quoted for quoted in names.values() if quoted not in taken],
+    )
+
+
+def _names(queries: Queries) -> dict[str, str]:
+    return {name: quoted for name, quoted in queries.relations.items() if name != "schema"}
+
+
+def _look_for(queries: Queries, names: Mapping[str, str]) -> Stmt:
+    return Stmt(
         queries("schema_state"),
         {"names": list(names.values()), "migrations": names["migrations"]},
     )
+
+
+def _applied_version(queries: Queries) -> Plan[int]:
+    """The newest migration in the database; 0 if there is none."""
+    [(taken, has_migrations)] = yield _look_for(queries, _names(queries))
     if not has_migrations:
         if taken:
             raise SchemaConflictError(

@@ -103,6 +103,13 @@ WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s:
 ORDER BY h.checkpoint_id DESC
 LIMIT %(limit)s::bigint
 
+-- name: steps_of
+-- What happened at these checkpoints of a namespace, as the view of steps tells it.
+SELECT s.checkpoint_id, s.nodes, s.changed_channels, s.interrupts, s.error, s.run_id
+FROM {steps} AS s
+WHERE s.thread_id = %(thread_id)s::text AND s.checkpoint_ns = %(checkpoint_ns)s::text
+    AND s.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
+
 -- name: get_channel
 -- How one channel of a checkpoint lies, whether it is a DeltaChannel, and the log's epoch.
 SELECT (h.channel_values -> %(channel)s::text)::text,
@@ -119,7 +126,7 @@ LIMIT 1
 -- What each table takes on disk: all, and the part that is its indexes.
 SELECT c.relname, pg_total_relation_size(c.oid), pg_indexes_size(c.oid)
 FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, position)
-JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(wanted.name)
+JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(wanted.name) AND c.relkind <> 'v'
 ORDER BY wanted.position
 
 -- name: largest_threads

@@ -1,0 +1,142 @@
+"""How commands speak: tables and text for people, JSON for programs, errors in one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import orjson
+import rich.table
+from rich import box
+from rich.console import Console
+from rich.text import Text
+
+# What is not a terminal is not to be wrapped: the lines go to a file, or to grep.
+UNWRAPPED = 1_000
+# Text from threads is shown to a terminal: control characters must not steer it.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)[^\s@]*@")
+_KEY_PASSWORD = re.compile(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)")
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_BYTES = 1_024
+
+
+@dataclass
+class Output:
+    """Where a command's result goes.
+
+    Attributes:
+        as_json: Whether it is to be JSON.
+    """
+
+    as_json: bool
+    console: Console = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.console = console()
+
+    def show(self, data: Any, render: Callable[[], None]) -> None:
+        """Print the data as JSON, or call what shows it to people."""
+        if self.as_json:
+            sys.stdout.write(dumps(data) + "\n")
+            sys.stdout.flush()
+        else:
+            render()
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line."""
+        self.console.print(Text(clean(text), style), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table; columns whose name begins with ">" stand to the right."""
+        table = rich.table.Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for column in columns:
+            right = column.startswith(">")
+            table.add_column(
+                column.lstrip(">"),
+                justify="right" if right else "left",
+                no_wrap=right,
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*(Text(clean(str(cell))) for cell in row))
+        self.console.print(table)
+
+    def note(self, text: str) -> None:
+        """Say something beside the result."""
+        note(text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes text as it is."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = UNWRAPPED
+    return made
+
+
+def note(text: str) -> None:
+    """Say something on stderr, without a password in it."""
+    console(stderr=True).print(Text(clean(scrubbed(text))), soft_wrap=True)
+
+
+def dumps(data: Any) -> str:
+    """JSON with times in ISO 8601, and named tuples as objects."""
+    return orjson.dumps(
+        data, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    ).decode()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (tuple, set, frozenset)):
+        return list(value)
+    # Larger numbers than JSON readers know, subclasses, mappings.
+    return dict(value) if hasattr(value, "keys") else str(value)
+
+
+def clean(text: str) -> str:
+    """Text whose control characters are written as escapes."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def scrubbed(text: str) -> str:
+    """Text without the passwords of connection strings that may stand in it."""
+    return _KEY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", text))
+
+
+def age(moment: datetime) -> str:
+    """How long ago that was."""
+    return f"{lasting(max(datetime.now(timezone.utc) - moment, timedelta(0)))} ago"
+
+
+def lasting(span: timedelta) -> str:
+    """How long that is, in one unit."""
+    seconds = span.total_seconds()
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size_of(count: int) -> str:
+    """A number of bytes in its unit."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < _BYTES:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _BYTES
+    return f"{size:.1f} GiB"
+
+
+def shortened(text: str, length: int = 100) -> str:
+    """Text in one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"

@@ -37,7 +37,7 @@ def is_message(tree: Any) -> bool:
 
 def members(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The members of an object as the application has them: in its order, without our own."""
-    order = [k for k in tree.get("$order", ()) if k in tree]
+    order = [k for k in _listed(tree.get("$order")) if isinstance(k, str) and k in tree]
     found = {key: tree[key] for key in order}
     found.update((key, tree[key]) for key in tree if key not in _OWN and key not in found)
     extra = found.pop("$extra", None)
@@ -80,13 +80,18 @@ def _tagged(tag: str, rest: dict[str, Any]) -> str:
 
 
 def _pairs(pairs: Any) -> Iterator[str]:
-    for pair in pairs if isinstance(pairs, list) else ():
+    for pair in _listed(pairs):
         yield ": ".join(map(_nested, pair)) if isinstance(pair, list) else _nested(pair)
+
+
+def _listed(tree: Any) -> list[Any]:
+    """A list as it is; of what should be one and is none, nothing."""
+    return tree if isinstance(tree, list) else []
 
 
 def message(tree: Mapping[str, Any]) -> str:
     """A message: who, what, and which tools it asks for."""
-    calls = [call for call in tree.get("tool_calls") or () if isinstance(call, dict)]
+    calls = [call for call in _listed(tree.get("tool_calls")) if isinstance(call, dict)]
     said = [text] if (text := _text(tree.get("content"))) else []
     said += [f"→ {call.get('name')}({_nested(call.get('args'))})" for call in calls]
     who = str(tree.get("name") or tree["$type"])

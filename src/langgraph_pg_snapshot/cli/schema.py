@@ -101,7 +101,7 @@ def _check_thread(session: Session, thread: str, imports: list[str] | None) -> N
         output.table(
             ("namespace", "kind", "channel", ">times", "reason"),
             [
-                (namespace, kind, channel, times, shortened(reason, 200))
+                (namespace, kind, channel, times, shortened(reason, 90))
                 for (namespace, kind, channel, reason), times in kinds.items()
             ],
         )
@@ -129,10 +129,9 @@ def sql(
         output.line(
             f"-- The tables of langgraph-pg-snapshot, up to version {migrations()[-1].version}."
         )
-        output.line("-- Run it in one transaction.\n")
-        output.line(statements)
-        if rights:
-            output.line("-- Rights\n")
-            output.line(rights.rstrip())
+        output.line("-- Run it in one transaction.")
+        for part in filter(None, (statements, rights)):
+            output.line()
+            output.line(part.rstrip())
 
     output.show({"version": migrations()[-1].version, "ddl": statements, "grants": rights}, render)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import orjson
 import psycopg
@@ -166,10 +165,12 @@ def checked(dsn: str, option: str) -> str:
     """
     hint = "is no PostgreSQL connection string: 'postgresql://user@host/db' or 'host=… dbname=…'"
     if "://" in dsn:
-        parts = urlsplit(dsn)
-        if parts.scheme not in ("postgresql", "postgres"):
+        scheme, _, rest = dsn.partition("://")
+        if scheme not in ("postgresql", "postgres"):
             raise typer.BadParameter(f"{option} {hint}")
-        if parts.netloc.count("@") > 1 or "@" in parts.path:
+        # libpq ends the credentials at the first "@", if that is before the first "/".
+        authority, _, path = rest.partition("/")
+        if authority.count("@") > 1 or "@" in path.partition("?")[0]:
             raise typer.BadParameter(
                 f"{option} has a user name or password with a character that must be "
                 "percent-encoded in a URL ('@' is %40, '/' is %2F, ':' is %3A)"

@@ -1,0 +1,134 @@
+"""The installed script, as a process: signals, pipes, and an installation without the extra."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from langgraph_pg_snapshot import PostgresSnapshotSaver
+
+SCRIPT = Path(sys.executable).with_name("langgraph-pg-snapshot")
+
+
+def environment(**more: str) -> Mapping[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **more}
+
+
+def test_script_runs(ready_database: str):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("liam", {"a": 1})
+    done = subprocess.run(
+        [SCRIPT, "show", "liam", "--json"],
+        env=environment(DATABASE_URL=ready_database),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["state"] == {"a": 1}
+    assert done.stderr == ""
+
+
+def test_reader_that_goes_away_is_no_error():
+    """As `langgraph-pg-snapshot sql | head -1` does, but surely before all is written."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        done = subprocess.run(
+            [SCRIPT, "sql"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+            env=environment(),
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_embedded_runs_until_it_is_told_to_stop(tmp_path: Path, stop: signal.Signals):
+    with subprocess.Popen(
+        [SCRIPT, "embedded", tmp_path / "data", "--json"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        # The note comes when it waits for the signal.
+        assert "Ctrl-C ends it" in process.stderr.readline()
+        lines = iter(process.stdout.readline, "}\n")
+        told = json.loads("".join(lines) + "}")
+        assert set(told) == {"dsn", "version", "pid"}
+        with psycopg.connect(told["dsn"]) as connection:
+            assert connection.info.server_version // 10000 == told["version"]
+        process.send_signal(stop)
+        out, err = process.communicate()
+    assert (process.returncode, out, err) == (0, "", "stopped\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(told["pid"], 0)
+
+
+def test_embedded_with_a_port_prints_how_to_reach_it(tmp_path: Path, unused_tcp_port: int):
+    with subprocess.Popen(
+        [SCRIPT, "embedded", "--port", str(unused_tcp_port)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        dsn = process.stdout.readline().strip()
+        with psycopg.connect(dsn) as connection:
+            assert connection.info.port == unused_tcp_port
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def waiting(ready_database: str) -> Iterator[tuple[subprocess.Popen[str], psycopg.Connection]]:
+    """A command that waits for a lock that a transaction holds."""
+    with psycopg.connect(ready_database) as holder:
+        holder.execute("LOCK TABLE agent_checkpoints_history")
+        with subprocess.Popen(
+            [SCRIPT, "stats"],
+            env=environment(DATABASE_URL=ready_database),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield process, holder
+
+
+def test_interrupted_command_ends_tidily(waiting: tuple[subprocess.Popen[str], psycopg.Connection]):
+    process, holder = waiting
+    blocked = (
+        "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE NOT granted AND relname LIKE 'agent_checkpoints%'"
+    )
+    while holder.execute(blocked).fetchone() == (0,):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path):
+    for name in ("typer", "rich"):
+        (tmp_path / f"{name}.py").write_text(
+            f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')"
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", "from langgraph_pg_snapshot.cli import main; main()"],
+        env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "langgraph-pg-snapshot: the command line needs typer and rich: "
+        'pip install "langgraph-pg-snapshot[cli]"\n'
+    )

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import LIAM, Run, State, build
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from shop_threads import LIAM, Run, State, build
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 from langgraph_pg_snapshot.sql import migrations
@@ -148,8 +148,10 @@ def test_sql_brings_older_tables_up_to_date(database: str, run_on: Run):
 
 
 def test_sql_gives_each_role_its_rights(database: str, server, run_on: Run):
-    roles = {name: f'"{database.rpartition("dbname=")[2].split()[0]} {name}"' for name in
-             ("owner", "role", "reader")}
+    roles = {
+        name: f'"{database.rpartition("dbname=")[2].split()[0]} {name}"'
+        for name in ("owner", "role", "reader")
+    }
     plain = {name: quoted.strip('"') for name, quoted in roles.items()}
     for quoted in roles.values():
         execute(database, f"CREATE ROLE {quoted}")
@@ -164,8 +166,10 @@ def test_sql_gives_each_role_its_rights(database: str, server, run_on: Run):
             ).fetchall()
         assert owners == [(plain["owner"],)]
         as_role = {
-            name: make_conninfo(database, options=f"-c role={each}".replace(" ", "\\ ").replace(
-                "-c\\ ", "-c ")) for name, each in plain.items()
+            name: make_conninfo(
+                database, options=f"-c role={each}".replace(" ", "\\ ").replace("-c\\ ", "-c ")
+            )
+            for name, each in plain.items()
         }
         with PostgresSnapshotSaver(as_role["role"]) as saver:
             saver.save_state("liam", {"a": 1})
@@ -265,9 +269,8 @@ def test_show_tells_the_state_without_its_classes(run: Run):
         *("thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "created_at"),
         *("step", "source", "metadata", "state", "interrupts", "opaque"),
     }
-    assert found["state"]["order"] == {
-        **{"$type": "shop_models:Order", "number": 1042, "goods": ["tea"] * 3}
-    }
+    order = {"$type": "shop_models:Order", "number": 1042, "goods": ["tea"] * 3}
+    assert found["state"]["order"] == order
     assert [each["$type"] for each in found["state"]["messages"]] == ["human", "ai"] * 2
     assert found["interrupts"] == ["Send order 1042?"]
     assert found["opaque"] == []
@@ -352,9 +355,11 @@ def test_history_tells_of_errors(ready_database: str, run_on: Run):
     builder = StateGraph(State)
     builder.add_node("fail", fail)
     builder.add_edge(START, "fail")
-    with PostgresSnapshotSaver(ready_database) as saver:
-        with pytest.raises(ValueError, match="no such order"):
-            builder.compile(checkpointer=saver).invoke({"log": ["begin"]}, LIAM)
+    with (
+        PostgresSnapshotSaver(ready_database) as saver,
+        pytest.raises(ValueError, match="no such order"),
+    ):
+        builder.compile(checkpointer=saver).invoke({"log": ["begin"]}, LIAM)
     [_, newest] = run_on(ready_database, "history", "liam").out.splitlines()[1:]
     assert "failed: " in newest
     assert "no such order" in newest
@@ -402,9 +407,7 @@ REPORT = {
 }
 
 
-def test_import_from_the_official_tables_and_export_back(
-    database: str, server, run_on: Run, shop
-):
+def test_import_from_the_official_tables_and_export_back(database: str, server, run_on: Run, shop):
     with PostgresSaver.from_conn_string(database) as official:
         official.setup()
         build(official, shop).invoke({"messages": [("user", "Hello")]}, LIAM)

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 from commands import NEEDED, ON_A_DATABASE, options_of
-from conftest import Run
 from psycopg.conninfo import conninfo_to_dict
+from shop_threads import Run
 
 from langgraph_pg_snapshot.cli import output
 from langgraph_pg_snapshot.embedded import EmbeddedServer
@@ -139,9 +139,7 @@ def test_what_the_saver_refuses(ready_database: str, run_on: Run, arguments: lis
     assert said in done.err
 
 
-def test_bug_is_told_in_one_line(
-    ready_database: str, run_on: Run, monkeypatch: pytest.MonkeyPatch
-):
+def test_bug_is_told_in_one_line(ready_database: str, run_on: Run, monkeypatch: pytest.MonkeyPatch):
     def broken(_data: object) -> str:
         raise RuntimeError("postgresql://me:geheim@host is broken")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import LIAM, Run, build
+from shop_threads import LIAM, Run, build
 
 from helpers import SERDES
 from langgraph_pg_snapshot import PostgresSnapshotSaver

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from commands import NAMES, NEEDED, options_of
-from conftest import Run, build
 from langgraph.checkpoint.sqlite import SqliteSaver
+from shop_threads import Run, build
+
+from langgraph_pg_snapshot.transfer import Problem
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
@@ -78,6 +81,14 @@ def test_examples_print_what_the_page_shows(run: Run, file: None):
         assert masked(done.out + done.err) == masked(expected), command
 
 
+def test_commands_of_the_readme_run(run: Run, file: None):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^langgraph-pg-snapshot (.*?)(?:#.*)?$", readme, re.MULTILINE)
+    assert len(commands) > 5
+    for command in commands:
+        assert run(*shlex.split(command)).code == 0, command
+
+
 def documented() -> dict[str, set[str]]:
     """Members by command: of all levels."""
     table = SECTIONS["JSON"].partition("|---|---|\n")[2]
@@ -100,9 +111,8 @@ def test_json_has_the_members_that_the_page_names(run: Run, file: None):
                 nested |= printed[key][0].keys()
         if name == "diff":
             assert {"change", "after"} <= printed["channels"]["messages"].keys()
-            members = members - {"change", "before", "after", "items", "entries"}
+            nested = {"change", "before", "after", "items", "entries"}
         if name in ("import", "export"):
-            members = members - {"thread_id", "kind", "reason", "checkpoint_ns", "checkpoint_id",
-                                 "channel"}
+            nested = {field.name for field in fields(Problem)}
         assert printed.keys() | nested == members, name
     assert {*NAMES, "check --thread"} == documented().keys()

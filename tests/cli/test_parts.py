@@ -88,8 +88,10 @@ def human(text: str, id_: str) -> dict[str, Any]:
                 "change": "changed",
                 "items": [
                     {
-                        **{"change": "changed", "position": 0},
-                        **{"before": human("x", "1"), "after": human("z", "1")},
+                        "change": "changed",
+                        "position": 0,
+                        "before": human("x", "1"),
+                        "after": human("z", "1"),
                     },
                     {"change": "removed", "position": 1, "before": human("y", "2")},
                     {"change": "added", "position": 1, "after": human("y", "3")},
@@ -144,8 +146,10 @@ def test_channels_that_come_and_go():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "b"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["id", "a", "b"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["id", "a", "b"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

@@ -42,7 +42,11 @@ def test_reader_that_goes_away_is_no_error():
     os.close(read)
     with os.fdopen(write, "w") as pipe:
         done = subprocess.run(
-            [SCRIPT, "sql"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+            [SCRIPT, "sql"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
             env=environment(),
         )
     assert (done.returncode, done.stderr) == (1, "")

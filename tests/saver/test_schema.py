@@ -18,6 +18,7 @@ from langgraph_pg_snapshot import (
     SchemaVersionError,
     StorageError,
 )
+from langgraph_pg_snapshot.sql import migrations
 
 ROWS = [{"text": f"{n} " * 60} for n in range(10)]
 
@@ -64,6 +65,20 @@ def test_setup_on_every_version(any_database):
         saver.setup()
         round_trip(saver)
     assert relations(any_database) == before
+
+
+async def test_check_schema_looks_and_makes_nothing(database):
+    names = [each.name for each in migrations()]
+    async with PostgresSnapshotSaver(database) as saver:
+        for status in (saver.check_schema(), await saver.acheck_schema()):
+            assert (status.version, status.newest, status.pending) == (0, len(names), names)
+            assert '"agent_checkpoints_items"' in status.missing
+            assert not status.ok
+        assert relations(database) == []
+        await saver.asetup()
+        for status in (saver.check_schema(), await saver.acheck_schema()):
+            assert status == (len(names), len(names), [], [])
+            assert status.ok
 
 
 async def test_asetup(database):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,18 +16,34 @@ import pytest
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 
-SCRIPT = Path(sys.executable).with_name("langgraph-pg-snapshot")
+ROOT = Path(__file__).parents[2]
+INSTALLED = Path(sys.executable).with_name("langgraph-pg-snapshot")
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script that pip installed; the same, if this environment is older than the script."""
+    if INSTALLED.exists():
+        return INSTALLED
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [(module, name)] = re.findall(r'^langgraph-pg-snapshot = "(.+):(.+)"$', pyproject, re.MULTILINE)
+    made = tmp_path_factory.mktemp("bin") / INSTALLED.name
+    made.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom {module} import {name}\nsys.exit({name}())\n"
+    )
+    made.chmod(0o755)
+    return made
 
 
 def environment(**more: str) -> Mapping[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1", **more}
 
 
-def test_script_runs(ready_database: str):
+def test_script_runs(script: Path, ready_database: str):
     with PostgresSnapshotSaver(ready_database) as saver:
         saver.save_state("liam", {"a": 1})
     done = subprocess.run(
-        [SCRIPT, "show", "liam", "--json"],
+        [script, "show", "liam", "--json"],
         env=environment(DATABASE_URL=ready_database),
         capture_output=True,
         text=True,
@@ -36,13 +53,13 @@ def test_script_runs(ready_database: str):
     assert done.stderr == ""
 
 
-def test_reader_that_goes_away_is_no_error():
+def test_reader_that_goes_away_is_no_error(script: Path):
     """As `langgraph-pg-snapshot sql | head -1` does, but surely before all is written."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe:
         done = subprocess.run(
-            [SCRIPT, "sql"],
+            [script, "sql"],
             stdout=pipe,
             stderr=subprocess.PIPE,
             text=True,
@@ -53,9 +70,9 @@ def test_reader_that_goes_away_is_no_error():
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_embedded_runs_until_it_is_told_to_stop(tmp_path: Path, stop: signal.Signals):
+def test_embedded_runs_until_it_is_told_to_stop(script: Path, tmp_path: Path, stop: signal.Signals):
     with subprocess.Popen(
-        [SCRIPT, "embedded", tmp_path / "data", "--json"],
+        [script, "embedded", tmp_path / "data", "--json"],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -75,9 +92,9 @@ def test_embedded_runs_until_it_is_told_to_stop(tmp_path: Path, stop: signal.Sig
         os.kill(told["pid"], 0)
 
 
-def test_embedded_with_a_port_prints_how_to_reach_it(tmp_path: Path, unused_tcp_port: int):
+def test_embedded_with_a_port_prints_how_to_reach_it(script: Path, unused_tcp_port: int):
     with subprocess.Popen(
-        [SCRIPT, "embedded", "--port", str(unused_tcp_port)],
+        [script, "embedded", "--port", str(unused_tcp_port)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,12 +109,14 @@ def test_embedded_with_a_port_prints_how_to_reach_it(tmp_path: Path, unused_tcp_
 
 
 @pytest.fixture
-def waiting(ready_database: str) -> Iterator[tuple[subprocess.Popen[str], psycopg.Connection]]:
+def waiting(
+    script: Path, ready_database: str
+) -> Iterator[tuple[subprocess.Popen[str], psycopg.Connection]]:
     """A command that waits for a lock that a transaction holds."""
     with psycopg.connect(ready_database) as holder:
         holder.execute("LOCK TABLE agent_checkpoints_history")
         with subprocess.Popen(
-            [SCRIPT, "stats"],
+            [script, "stats"],
             env=environment(DATABASE_URL=ready_database),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -195,7 +195,8 @@ def connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
         raise ConnectionUnavailableError(f"no connection could be had: {error}") from error
-    with connection:
+    # (Not in a block of its own: that would roll back, and warn where a statement was interrupted.)
+    with closing(connection):
         yield connection
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import types
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import pydantic
 import pytest
 from serializer_catalogue import Plain, Row, Tags
 from serializer_sameness import assert_same
@@ -19,6 +20,7 @@ from langgraph_pg_snapshot.errors import (
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 RAN: list[str] = []
+HIDDEN = ("static", "of_class", "remembered", "partial", "factory")
 
 
 class Factory:
@@ -42,6 +44,89 @@ class Made:
 
     def method(self):
         return None
+
+    @staticmethod
+    def static():
+        return None
+
+    @classmethod
+    def of_class(cls):
+        return None
+
+    @functools.lru_cache  # noqa: B019  # what is tested
+    def remembered(self):
+        return None
+
+    @functools.cached_property
+    def worked_out(self):
+        return None
+
+    partial = functools.partialmethod(method)
+    factory = dict
+    limit = 5
+
+
+class Swapped(NamedTuple):
+    x: int
+    y: int
+
+    def __iter__(self):
+        RAN.append("__iter__")
+        return iter((self[1], self[0]))
+
+
+class Liar:
+    def __getattribute__(self, name):
+        RAN.append(name)
+        return {} if name == "__dict__" else object.__getattribute__(self, name)
+
+
+@dataclass
+class LyingData(Liar):
+    a: int = 1
+
+
+class LyingTags(Liar, list):
+    pass
+
+
+class _Pair(NamedTuple):
+    x: int
+    y: int
+
+
+class LyingPair(Liar, _Pair):
+    pass
+
+
+class LyingModel(Liar, pydantic.BaseModel):
+    a: int = 1
+
+
+class MetaLiar(type):
+    def __getattribute__(cls, name):
+        RAN.append(name)
+        return type.__getattribute__(cls, name)
+
+
+@dataclass
+class OfMeta(metaclass=MetaLiar):
+    a: int = 1
+
+
+class Disguised:
+    """An attribute of a class that is asked what it is."""
+
+    @property
+    def __class__(self):
+        RAN.append("__class__")
+        return functools.cached_property
+
+
+@dataclass
+class Holding:
+    a: int = 1
+    guise = Disguised()
 
 
 @dataclass
@@ -89,6 +174,7 @@ def with_attribute(value: Any, name: Any) -> Any:
     ("make", "name"),
     [
         (lambda: Made(1), "method"),
+        *((lambda: Made(1), name) for name in HIDDEN),
         (lambda: Made(1), "__call__"),
         (lambda: Made(1), "__slots__"),
         (lambda: Made(1), 5),
@@ -103,7 +189,7 @@ def test_attributes_that_loading_would_refuse_are_refused_when_saved(serializer,
         serializer.dumps([with_attribute(make(), name)])
 
 
-@pytest.mark.parametrize("name", ["method", "__call__"])
+@pytest.mark.parametrize("name", ["method", "__call__", "worked_out", *HIDDEN])
 def test_forged_attributes_are_refused(serializer, name):
     tree = {"$type": f"{__name__}:Made", "a": 1, "$attributes": {name: 1}}
     with pytest.raises(DeserializationError, match=name):
@@ -156,6 +242,39 @@ def test_an_exception_that_makes_its_own_dict_is_not_asked_for_it(serializer):
     assert type(back) is OwnDictError
     assert back.args == ("x",)
     assert back.noted == 1
+
+
+@pytest.mark.parametrize("cls", [LyingData, LyingTags, LyingPair, LyingModel])
+def test_the_state_of_an_instance_is_not_asked_of_its_class(serializer, cls):
+    value = {LyingTags: lambda: LyingTags([1]), LyingPair: lambda: LyingPair(1, 2)}.get(cls, cls)()
+    state = object.__getattribute__(value, "__dict__")
+    state["a"] = "stored"
+    RAN.clear()
+    back = serializer.loads(serializer.dumps(value))
+    assert RAN == []
+    assert type(back) is cls
+    assert object.__getattribute__(back, "__dict__") == state == {"a": "stored"}
+
+
+def test_the_elements_of_a_namedtuple_are_those_of_the_tuple(serializer):
+    value = serializer.loads(serializer.dumps(Swapped(1, 2)))
+    assert RAN == []
+    assert (value.x, value.y) == (1, 2)
+
+
+@pytest.mark.parametrize("cls", [OfMeta, Holding])
+def test_a_class_is_not_asked_what_it_is(serializer, cls):
+    value = cls(5)
+    RAN.clear()
+    back = serializer.loads(serializer.dumps([value, cls]))
+    assert RAN == []
+    assert back[1] is cls
+    assert back[0].a == 5
+
+
+def test_attributes_that_hide_no_method_are_kept(serializer):
+    value = with_attribute(Made(1), "limit")
+    assert vars(serializer.loads(serializer.dumps(value))) == {"a": 1, "limit": 1}
 
 
 def test_default_factories_are_not_asked_anything(serializer):

@@ -110,7 +110,7 @@ class Classes:
         if self.strict and not listed and not self._is_listed(cls):
             raise TypeNotAllowedError(
                 f"{name!r} is not on the allow-list of strict mode: add "
-                f"allowed_types=[{cls.__qualname__}]"
+                f"allowed_types=[{qualname_of(cls)}]"
             )
         try:
             codec_for(cls)
@@ -273,7 +273,7 @@ def check_type(value: object, expected: type) -> Any:
     """
     if type(value) is not expected:
         raise DeserializationError(
-            f"expected {expected.__name__}, the stored data has {type(value).__name__}"
+            f"expected {expected.__name__}, the stored data has {short_name_of(type(value))}"
         )
     return value
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder
 
 Tree = dict[str, Any]
+_read = type.__getattribute__  # past a metaclass that has its own
 EncodeFunction = Callable[["Encoder", Any, int], Any]
 DecodeFunction = Callable[["Decoder", Tree, int], Any]
 
@@ -161,7 +162,8 @@ def _find_codec(cls: type) -> Codec:
                 return codec
     except Refused as refused:
         reason = refused.reason
-    raise Refused(f"can't be stored: {cls.__module__}.{cls.__qualname__} {reason}")
+    module, name = (_read(cls, attribute) for attribute in ("__module__", "__qualname__"))
+    raise Refused(f"can't be stored: {module}.{name} {reason}")
 
 
 class Record:

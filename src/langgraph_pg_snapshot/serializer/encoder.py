@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .codec import ENCODERS, Tree, located, too_deep
+from .names import short_name_of
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, escape, is_storable, known_orders, order_of
 
 _MIN_INTEGER: Final = -(2**63)
@@ -141,7 +142,7 @@ def encode_pairs(enc: Encoder, value: dict[Any, Any], depth: int) -> Tree:
 
 
 def _short(key: object) -> str:
-    return repr(key) if isinstance(key, (str, int, float)) else f"<{type(key).__name__}>"
+    return repr(key) if isinstance(key, (str, int, float)) else f"<{short_name_of(type(key))}>"
 
 
 ENCODERS[type(None)] = ENCODERS[bool] = lambda _enc, value, _depth: value

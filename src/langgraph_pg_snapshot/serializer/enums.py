@@ -12,14 +12,16 @@ from .classes import check_type
 from .codec import Codec, Refused, Tree, add_codec, codec_for
 from .decoder import Decoder
 from .encoder import Encoder
-from .names import attribute_of, derives, tag_of
-from .state import MISSING, Fields, check_rebuildable, default_value
+from .flags import combination, combines, is_flag
+from .names import attribute_of, derives, short_name_of, tag_of
+from .state import MISSING, Fields, check_rebuildable, default_value, dict_of, has_dict
 
 
 class _NamedTuple:
     def __init__(self, cls: type, names: tuple[str, ...]) -> None:
         check_rebuildable(cls, tuple)
         self.cls = cls
+        self.has_dict = has_dict(cls)
         defaults = attribute_of(cls, "_field_defaults") or {}
         self.fields = Fields(
             cls,
@@ -28,16 +30,17 @@ class _NamedTuple:
         )
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        state = dict(zip(self.fields.defaults, value, strict=True))
+        state = dict(zip(self.fields.defaults, tuple.__iter__(value), strict=True))
         # A subclass without __slots__ can hold more than the tuple does.
-        state.update(getattr(value, "__dict__", {}))
+        if self.has_dict:
+            state.update(dict_of(value))
         return self.fields.encode(enc, state, depth)
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         state = self.fields.decode(dec, tree, depth)
         made: Any = tuple.__new__(self.cls, [state.pop(name) for name in self.fields.defaults])
         if state:
-            object.__getattribute__(made, "__dict__").update(state)
+            dict_of(made).update(state)
         return made
 
 
@@ -57,42 +60,39 @@ class _Enum:
         self.tag = tag_of(cls)
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
-        stored, name = value._value_, value._name_
-        if type(stored) in (str, int) and self._by_value(stored) is value:
+        state = dict_of(value)
+        stored, name = state["_value_"], state["_name_"]
+        member = self._members().get(name)
+        if (
+            type(stored) in (str, int)
+            and self._values().get(stored) is value
+            and (member is value or not is_flag(self.cls) or combines(self.cls, stored))
+        ):
             return {"$type": self.tag, "value": enc.node(stored, depth - 1)}
-        member: object = self.cls._member_map_.get(name)
         if member is not value:
             raise Refused(f"is not a member of {self.tag} that can be found again")
         return {"$type": self.tag, "name": enc.node(name, depth - 1)}
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         if "name" in tree:
-            found = self.cls._member_map_.get(check_type(dec.node(tree["name"], depth - 1), str))
+            found = self._members().get(check_type(dec.node(tree["name"], depth - 1), str))
         else:
             value = dec.node(tree["value"], depth - 1)
             if type(value) is not int:
                 check_type(value, str)
-            found = self._by_value(value)
+            found = self._values().get(value)
+            if found is None and type(value) is int and is_flag(self.cls):
+                found = combination(self.cls, value)
         if found is None:
             stored = tree.get("name", tree.get("value"))
             raise DeserializationError(f"{self.tag!r} has no member {stored!r}")
         return found
 
-    def _by_value(self, value: Any) -> Any:
-        found = self.cls._value2member_map_.get(value)
-        if found is None and derives(self.cls, enum.Flag) and type(value) is int:
-            return self._combination(value)
-        return found
+    def _members(self) -> dict[str, object]:
+        return attribute_of(self.cls, "_member_map_")  # type: ignore[no-any-return]  # of any enum
 
-    def _combination(self, value: int) -> Any:
-        """Make a combination of flags, as long as that is the standard library's work alone."""
-        cls: Any = self.cls
-        if any("_missing_" in vars(base) for base in cls.__mro__ if base.__module__ != "enum"):
-            return None
-        try:
-            return cls._missing_(value)
-        except ValueError:
-            return None
+    def _values(self) -> dict[Any, object]:
+        return attribute_of(self.cls, "_value2member_map_")  # type: ignore[no-any-return]  # as above
 
 
 def find_enum(cls: type) -> Codec | None:
@@ -109,7 +109,7 @@ class _Class:
     """A class as a value, as an Interrupt's ``response_schema`` may be."""
 
     def encode(self, _enc: Encoder, value: Any, _depth: int) -> Tree:
-        name = value.__name__
+        name = short_name_of(value)
         if _BUILTINS.get(name) is not value:
             codec_for(value)  # which refuses a class that is not data
             name = tag_of(value)

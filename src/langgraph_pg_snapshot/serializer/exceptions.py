@@ -18,7 +18,7 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .exceptions_parts import can_be_found, fields_of_python, is_group, make, own, set_field
 from .exceptions_writer import CAUSE, CONTEXT, SUPPRESS, Writer
-from .names import derives, name_of, tag_of
+from .names import derives, mro_of, name_of, tag_of
 from .state import ATTRIBUTES, Fields, slots_of
 
 _open = threading.local()
@@ -30,7 +30,7 @@ class _Exception:
         if not can_be_found(cls):
             # What it derives from takes its place.
             self.lost.append(f"type {name_of(cls)}")
-            cls = next(base for base in cls.__mro__[1:] if can_be_found(base))
+            cls = next(base for base in mro_of(cls)[1:] if can_be_found(base))
         self.cls = cls
         self.tag = tag_of(cls)
         self.fields = Fields(cls, self.tag, {})

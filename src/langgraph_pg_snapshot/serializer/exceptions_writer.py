@@ -11,7 +11,7 @@ from langgraph_pg_snapshot.errors import DeserializationError
 from .codec import Refused, Tree, too_deep
 from .encoder import Encoder
 from .exceptions_parts import GROUP, is_same, make, may_be_member, own, takes_any_args
-from .names import derives, name_of
+from .names import derives, name_of, short_name_of
 from .state import ATTRIBUTES, MISSING
 from .text import ORDER, order_of
 
@@ -215,4 +215,4 @@ def printed(value: object) -> str:
     try:
         return str(value) if isinstance(value, BaseException) else repr(value)
     except Exception:  # noqa: BLE001  # an exception's own __str__ may fail in any way
-        return f"<{type(value).__name__}>"
+        return f"<{short_name_of(type(value))}>"

@@ -19,6 +19,7 @@ from .frames_columns import (
     values_of,
     values_parts,
 )
+from .names import module_of
 
 
 class _PandasCodec:
@@ -127,7 +128,7 @@ _CODECS: Final[tuple[_PandasCodec, ...]] = (_Frame(), _Series(), _Index(), _Rang
 def find_pandas(cls: type) -> Codec | None:
     """Find the codec of a pandas class."""
     pandas = sys.modules.get("pandas")
-    if pandas is None or not cls.__module__.startswith("pandas"):
+    if pandas is None or not module_of(cls).startswith("pandas"):
         return None
     for codec in _CODECS:
         if cls is getattr(pandas, codec.tag, None):

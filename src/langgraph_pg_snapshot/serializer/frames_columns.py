@@ -19,7 +19,7 @@ from .codec import Refused
 from .decoder import SCALARS
 from .frames_scalars import is_pandas_scalar
 from .frames_zones import check_zone, leads_to, zone_of
-from .names import derives
+from .names import derives, short_name_of
 
 # Dtypes of pandas' own whose elements are plain Python values.
 _LISTED: Final = frozenset(
@@ -119,7 +119,9 @@ def name_of_axis(value: Any) -> Any:
         Refused: loading would refuse it.
     """
     if not _is_name(value.name):
-        raise Refused(f"can't be stored: its name is a {type(value.name).__name__}, not plain")
+        raise Refused(
+            f"can't be stored: its name is a {short_name_of(type(value.name))}, not plain"
+        )
     return value.name
 
 

@@ -14,6 +14,7 @@ from .arrays import library
 from .classes import check_type
 from .codec import DECODERS, Codec, Record
 from .frames_zones import check_zone, leads_to, zone_of
+from .names import module_of
 from .types_time import is_plain_offset
 
 _UNITS: Final = ("s", "ms", "us", "ns")
@@ -92,7 +93,7 @@ _CODECS: Final = {
 def find_pandas_scalar(cls: type) -> Codec | None:
     """Find the codec of a class of single values of pandas."""
     pandas = sys.modules.get("pandas")
-    if pandas is None or not cls.__module__.startswith("pandas"):
+    if pandas is None or not module_of(cls).startswith("pandas"):
         return None
     for name, codec in _CODECS.items():
         known = getattr(pandas, name)

@@ -24,7 +24,7 @@ from .codec import Refused, guard
 
 module_dict: Callable[[object], Mapping[str, Any]] = vars(ModuleType)["__dict__"].__get__
 class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
-_mro: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+mro_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
 module_of: Callable[[type], str] = vars(type)["__module__"].__get__
 short_name_of: Callable[[type], str] = vars(type)["__name__"].__get__
 qualname_of: Callable[[type], str] = vars(type)["__qualname__"].__get__
@@ -38,12 +38,12 @@ _lock = ForkLock()
 
 def derives(cls: type, base: type) -> bool:
     """Whether ``cls`` is or derives from ``base``, asking neither of them, as issubclass() does."""
-    return base in _mro(cls)
+    return base in mro_of(cls)
 
 
 def attribute_of(cls: type, name: str) -> Any:
     """Look an attribute up in a class and its bases, past any metaclass; None if there is none."""
-    for base in _mro(cls):
+    for base in mro_of(cls):
         namespace = class_dict(base)
         if name in namespace:
             return namespace[name]

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from langgraph_pg_snapshot.errors import DeserializationError
@@ -14,12 +14,14 @@ from langgraph_pg_snapshot.errors import DeserializationError
 from .codec import Codec, Tree, add_codec
 from .decoder import Decoder
 from .encoder import Encoder
-from .names import attribute_of, tag_of
+from .names import attribute_of, class_dict, mro_of, tag_of
 from .state import (
     MISSING,
     Fields,
     check_rebuildable,
     default_value,
+    dict_of,
+    has_dict,
     slots_of,
 )
 
@@ -41,7 +43,7 @@ class ObjectCodec:
         check_rebuildable(cls)
         self.cls = cls
         self.slots = slots_of(cls)
-        self.has_dict = cls.__dictoffset__ != 0
+        self.has_dict = has_dict(cls)
         self.fields = Fields(cls, tag, defaults, short=short)
         # Attributes that only remember what was worked out, and are None until then.
         self.reset = reset
@@ -50,8 +52,8 @@ class ObjectCodec:
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         """Write the state of an instance."""
         if not self.slots:
-            return self.fields.encode(enc, value.__dict__, depth)
-        state = dict(value.__dict__) if self.has_dict else {}
+            return self.fields.encode(enc, dict_of(value), depth)
+        state = dict(dict_of(value)) if self.has_dict else {}
         found = {name: _slot(member, value) for name, member in self.slots.items()}
         ordered = {name: found[name] for name in self.fields.defaults if name in found}
         ordered.update(found)
@@ -68,7 +70,7 @@ class ObjectCodec:
             for name in slots.keys() & state.keys():
                 slots[name].__set__(made, state.pop(name))
         if self.has_dict:
-            object.__getattribute__(made, "__dict__").update(state)
+            dict_of(made).update(state)
         elif state:
             raise DeserializationError(
                 f"{self.fields.tag!r} has no place for {sorted(map(str.__str__, state))}"
@@ -91,13 +93,15 @@ def find_dataclass(cls: type) -> Codec | None:
 
 
 def _dataclass_codec(cls: Any, tag: str, *, short: bool = False) -> ObjectCodec:
+    # Not of the class itself: fields() would ask its metaclass.
+    fields: Any = SimpleNamespace(__dataclass_fields__=attribute_of(cls, "__dataclass_fields__"))
     defaults = {
         field.name: partial(
             default_value,
             MISSING if field.default is dataclasses.MISSING else field.default,
             field.default_factory,
         )
-        for field in dataclasses.fields(cls)
+        for field in dataclasses.fields(fields)
     }
     return ObjectCodec(cls, tag, defaults, short=short)
 
@@ -129,7 +133,7 @@ def find_attrs(cls: type) -> Codec | None:
 def _remembered_hash(cls: type) -> frozenset[str]:
     """Find where ``cache_hash=True`` keeps a hash: it holds in the process that made it only."""
     name = "_attrs_cached_hash"
-    hashes = [vars(base).get("__hash__") for base in cls.__mro__]
+    hashes = [class_dict(base).get("__hash__") for base in mro_of(cls)]
     used = any(
         name in method.__code__.co_names for method in hashes if type(method) is FunctionType
     )
@@ -140,10 +144,10 @@ def _slots_of_properties(cls: type) -> frozenset[str]:
     """Find the slots that attrs gives to cached properties: no others of its are not fields."""
     return frozenset(
         name
-        for base in cls.__mro__
-        if "__attrs_attrs__" in vars(base)
-        for name in slots_of(base, base.__mro__[1])
-        if name not in {attribute.name for attribute in vars(base)["__attrs_attrs__"]}
+        for base in mro_of(cls)
+        if "__attrs_attrs__" in class_dict(base)
+        for name in slots_of(base, mro_of(base)[1])
+        if name not in {attribute.name for attribute in class_dict(base)["__attrs_attrs__"]}
     )
 
 

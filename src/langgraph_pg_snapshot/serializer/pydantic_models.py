@@ -13,8 +13,8 @@ from .classes import check_names, check_type
 from .codec import ENCODERS, Codec, DecodeFunction, EncodeFunction, Refused, Tree, located
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
-from .names import derives, tag_of
-from .state import MISSING, Fields, check_rebuildable, default_value, slots_of
+from .names import attribute_of, derives, tag_of
+from .state import MISSING, Fields, check_rebuildable, default_value, dict_of, slots_of
 
 _FIELDS_SET: Final = "$fields_set"
 _EXTRA: Final = "$extra"
@@ -24,7 +24,16 @@ _BESIDE: Final = frozenset({_FIELDS_SET, _EXTRA, _PRIVATE})
 # A class has a function for each set of members that trees have. Forged data could have many.
 _MAX_DECODERS: Final = 64
 
+# Where a model keeps its state.
+_STATE: Final = (
+    "__dict__",
+    "__pydantic_extra__",
+    "__pydantic_fields_set__",
+    "__pydantic_private__",
+)
+
 _new = object.__new__
+_read = object.__getattribute__
 # The slots themselves: RootModel hides two of them behind class attributes.
 _set_dict = vars(BaseModel)["__dict__"].__set__
 _set_fields_set = vars(BaseModel)["__pydantic_fields_set__"].__set__
@@ -78,9 +87,14 @@ class ModelCodec:
         The names of fields stand in the source as literals only.
         """
         taken = [f"v{index}" for index in range(len(self.names))]
+        # A class can have a __getattribute__, which is passed: that takes longer.
+        asked = attribute_of(self.cls, "__getattribute__") is _read
+        state, extra, fields_set, private = (
+            f"value.{name}" if asked else f"read(value, {name!r})" for name in _STATE
+        )
         lines = [
             "def encode(enc, value, depth):",
-            "    state = value.__dict__",
+            f"    state = {state}",
             "    if depth < 1 or tuple(state) != names:",
             "        return odd(enc, value, depth)",
             f"    {', '.join(taken)}, = state.values()" if taken else "    pass",
@@ -111,11 +125,11 @@ class ModelCodec:
         lines += [
             "    except Exception as error:",
             "        raise located(error, '.' + name) from None",
-            "    extra = value.__pydantic_extra__",
-            "    fields_set = value.__pydantic_fields_set__",
+            f"    extra = {extra}",
+            f"    fields_set = {fields_set}",
             "    if (",
             f"        extra or (extra is None) is {self.allows_extra}",
-            "        or value.__pydantic_private__ is not None",
+            f"        or {private} is not None",
             "        or len(fields_set) != len(tree) - 1",
             "        or fields_set.difference(tree)",
             "    ):",
@@ -127,6 +141,7 @@ class ModelCodec:
             "encoders": ENCODERS,
             "names": self.names,
             "odd": self._encode_odd,
+            "read": _read,
             "rest": self._encode_rest,
         }
         encode: EncodeFunction = _compiled(lines, namespace)
@@ -134,17 +149,16 @@ class ModelCodec:
 
     def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:
         """Write a model that lacks fields, or has others, or has them in another order."""
-        tree = self.fields.encode(enc, value.__dict__, depth)
+        tree = self.fields.encode(enc, dict_of(value), depth)
         return self._encode_rest(enc, value, tree, depth - 1)
 
     def _encode_rest(self, enc: Encoder, value: Any, tree: Tree, depth: int) -> Tree:
-        extra = value.__pydantic_extra__
-        fields_set = value.__pydantic_fields_set__
+        state, extra, fields_set, private = (_read(value, name) for name in _STATE)
         expected = {name for name in tree if name[0] != "$"}.union(extra or ())
         if fields_set != expected:
-            known = (*value.__dict__, *extra) if extra else tuple(value.__dict__)
+            known = (*state, *extra) if extra else tuple(state)
             tree[_FIELDS_SET] = encode_list(enc, _listed(known, frozenset(fields_set)), 1)
-        for name, part in ((_EXTRA, extra), (_PRIVATE, value.__pydantic_private__)):
+        for name, part in ((_EXTRA, extra), (_PRIVATE, private)):
             if part or (part is None) is (name == _EXTRA and self.allows_extra):
                 try:
                     tree[name] = None if part is None else encode_dict(enc, part, depth)

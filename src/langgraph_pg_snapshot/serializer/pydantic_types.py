@@ -17,7 +17,7 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .names import derives, tag_of
 from .objects import ObjectCodec
-from .state import MISSING, default_value
+from .state import MISSING, default_value, dict_of
 
 _FIELDS_SET = "$fields_set"
 
@@ -118,14 +118,14 @@ class _FirstVersionModel(ObjectCodec):
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         tree = super().encode(enc, value, depth)
         fields_set = self.fields_set.__get__(value)
-        if fields_set != set(value.__dict__):
+        if fields_set != set(dict_of(value)):
             tree[_FIELDS_SET] = enc.node(sorted(fields_set), depth - 1)
         return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         made = super().decode(dec, tree, depth)
         names = tree.get(_FIELDS_SET)
-        state = object.__getattribute__(made, "__dict__")
+        state = dict_of(made)
         self.fields_set.__set__(
             made, set(state) if names is None else check_names(dec.node(names, depth))
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
 
 from langgraph_pg_snapshot.errors import DeserializationError
@@ -14,7 +14,7 @@ from .classes import check_type
 from .codec import Refused, Tree, located, too_deep
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
-from .names import attribute_of, derives
+from .names import attribute_of, class_dict, derives, mro_of, short_name_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class _Missing:
 
 MISSING: Final = _Missing()
 _flags: Callable[[type], int] = vars(type)["__flags__"].__get__
+_dictoffset: Callable[[type], int] = vars(type)["__dictoffset__"].__get__
 ATTRIBUTES: Final = "$attributes"
 ABSENT: Final = "$absent"
 
@@ -37,9 +38,19 @@ _SAFE_FACTORIES: tuple[Any, ...] = (list, dict, set, tuple, frozenset, str, int,
 _HINTS = frozenset({"__orig_class__"})
 
 
+def has_dict(cls: type) -> bool:
+    """Whether the instances of a class have a ``__dict__``."""
+    return _dictoffset(cls) != 0
+
+
+def dict_of(value: object) -> dict[str, Any]:
+    """The ``__dict__`` of an instance, past a ``__getattribute__`` of its class."""
+    return object.__getattribute__(value, "__dict__")  # type: ignore[no-any-return]  # it is one
+
+
 def builtin_base(cls: type) -> type:
     """The class, made in C, whose memory layout the instances of ``cls`` have."""
-    return next(base for base in cls.__mro__ if not _flags(base) & _HEAP_TYPE)
+    return next(base for base in mro_of(cls) if not _flags(base) & _HEAP_TYPE)
 
 
 def check_rebuildable(cls: type, base: type = object) -> None:
@@ -60,11 +71,11 @@ def check_rebuildable(cls: type, base: type = object) -> None:
 def slots_of(cls: type, stop: type = object) -> dict[str, MemberDescriptorType]:
     """Find the ``__slots__`` of a class, down to the base that keeps its own."""
     slots: dict[str, MemberDescriptorType] = {}
-    for base in cls.__mro__:
+    for base in mro_of(cls):
         if base is stop:
             break
-        if "__slots__" in vars(base):
-            for name, member in vars(base).items():
+        if "__slots__" in class_dict(base):
+            for name, member in class_dict(base).items():
                 if type(member) is MemberDescriptorType:
                     slots.setdefault(name, member)
     return slots
@@ -74,9 +85,9 @@ def caches_of(cls: type) -> frozenset[str]:
     """Find the attributes that only remember what a ``cached_property`` worked out."""
     return frozenset(
         name
-        for base in cls.__mro__
-        for name, member in vars(base).items()
-        if isinstance(member, cached_property)
+        for base in mro_of(cls)
+        for name, member in class_dict(base).items()
+        if derives(type(member), cached_property)
     )
 
 
@@ -220,7 +231,7 @@ class Fields:
         """
         reason = self.why_not(name)
         if reason is not None:
-            shown = str.__str__(name) if derives(type(name), str) else type(name).__name__
+            shown = str.__str__(name) if derives(type(name), str) else short_name_of(type(name))
             raise DeserializationError(
                 f"an attribute {shown!r} is stored for {self.tag!r}, {reason}"
             )
@@ -232,6 +243,17 @@ class Fields:
         plain = str.__str__(name)
         if plain[:2] == plain[-2:] == "__":
             return "which only Python may set"
-        if any(type(vars(base).get(plain)) is FunctionType for base in self.cls.__mro__):
+        if any(_is_method(class_dict(base).get(plain)) for base in mro_of(self.cls)):
             return "which is the name of a method"
         return None
+
+
+def _is_method(member: object) -> bool:
+    """Whether an attribute of a class can be called, or makes something that can.
+
+    What sets itself, as a property and a slot do, can't be hidden by an attribute.
+    """
+    kind = type(member)
+    if attribute_of(kind, "__set__") is not None:
+        return False
+    return any(attribute_of(kind, name) is not None for name in ("__call__", "__get__"))

@@ -9,7 +9,7 @@ from .classes import check_type
 from .codec import Codec, Refused, Tree
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
-from .names import attribute_of, derives, tag_of
+from .names import attribute_of, class_dict, derives, tag_of
 from .types_containers import encode_items
 
 
@@ -39,7 +39,7 @@ class _StructSequence:
 
 def find_struct_sequence(cls: type) -> Codec | None:
     """Find the codec of a struct sequence, all of whose methods are compiled code."""
-    own = vars(cls)
+    own = class_dict(cls)
     if (
         derives(cls, tuple)
         and type(own.get("n_sequence_fields")) is int

@@ -11,7 +11,15 @@ from .codec import ENCODERS, Codec, Refused, Tree, located
 from .decoder import Decoder
 from .encoder import Encoder
 from .names import tag_of
-from .state import ATTRIBUTES, Fields, builtin_base, check_rebuildable, slots_of
+from .state import (
+    ATTRIBUTES,
+    Fields,
+    builtin_base,
+    check_rebuildable,
+    dict_of,
+    has_dict,
+    slots_of,
+)
 
 _BASES: Final[frozenset[type]] = frozenset(
     {str, int, float, bytes, list, tuple, dict, set, frozenset}
@@ -28,6 +36,7 @@ class _Subclass:
         if slots_of(cls):
             raise Refused(f"is a {base.__name__} with __slots__ of its own")
         self.cls = cls
+        self.has_dict = has_dict(cls)
         self.base: Any = base
         try:
             base.__new__(cls)  # type: ignore[call-overload]  # one of _BASES
@@ -41,7 +50,7 @@ class _Subclass:
         tree: Tree = {"$type": self.tag}
         try:
             tree[_VALUE] = ENCODERS[self.base](enc, self._plain(value), depth)
-            attributes = self.fields.attributes(getattr(value, "__dict__", {}))
+            attributes = self.fields.attributes(dict_of(value) if self.has_dict else {})
             if attributes:
                 tree[ATTRIBUTES] = ENCODERS[dict](enc, attributes, depth)
         except Exception as error:  # noqa: BLE001  # raised again, with its place
@@ -74,9 +83,9 @@ class _Subclass:
             state = check_type(dec.node(attributes, depth), dict)
             for name in state:
                 self.fields.check_attribute(name)
-            if not self.cls.__dictoffset__:
+            if not self.has_dict:
                 raise DeserializationError(f"{self.tag!r} has no place for attributes")
-            object.__getattribute__(made, "__dict__").update(state)
+            dict_of(made).update(state)
         return made
 
 

@@ -3,6 +3,7 @@ calls succeed, or end in time with an error of ours, and pools recover."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -81,6 +82,19 @@ def test_frozen_server_is_told_in_time_and_the_pool_recovers(own_server, colour)
         assert saver.load_state("frozen") in ({"a": 1}, {"a": 2})
         saver.save_state("frozen", {"a": 3})
         assert saver.load_state("frozen") == {"a": 3}
+
+
+@pytest.mark.slow
+async def test_call_to_a_frozen_server_can_be_cancelled(own_server):
+    async with PostgresSnapshotSaver(own_server.dsn, min_size=1, deadline=8) as saver:
+        await saver.asave_state("frozen", {"a": 1})
+        with own_server.frozen():
+            task = asyncio.create_task(saver.asave_state("frozen", {"a": 2}))
+            await asyncio.wait([task], timeout=0.5)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() or isinstance(task.exception(), ConnectionUnavailableError)
+        assert await saver.aload_state("frozen") in ({"a": 1}, {"a": 2})
 
 
 def test_connection_that_hangs_is_found_beside_one_that_died(own_server):

@@ -8,7 +8,9 @@ import gc
 import multiprocessing
 import os
 import random
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -138,6 +140,27 @@ async def test_call_that_waits_for_a_lock_is_cancelled(ready_database):
                 await asyncio.wait([task])
                 assert task.cancelled()
         assert await saver.aload_state("thread") == {"n": 0}
+
+
+def test_call_that_waits_for_a_lock_is_interrupted(ready_database):
+    """Ctrl-C ends it; the server stops waiting, and the next call finds a connection."""
+    with PostgresSnapshotSaver(ready_database, min_size=1, max_size=1) as saver:
+        saver.save_state("thread", {"n": 0})
+        with psycopg.connect(ready_database) as blocker:
+            blocker.execute("SELECT FROM agent_checkpoints_threads FOR UPDATE")
+
+            def interrupt():
+                while not blocker.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                    time.sleep(0.01)
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                saver.save_state("thread", {"n": 1})
+            thread.join()
+            assert saver.load_state("thread") == {"n": 0}
+        assert saver.load_state("thread") == {"n": 0}
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

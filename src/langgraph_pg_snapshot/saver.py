@@ -29,8 +29,9 @@ class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory, Retention):
         kwargs: Further arguments of `psycopg.connect` for connections of our own.
         deadline: Seconds that a statement or transaction may take, with all that is done again
             because a connection died or the server restarts; default 60, None is without end.
-            (A migration of the tables may take longer.) On connections that are passed in, it
-            bounds the tries and the wait for a connection, but not the wait for an answer.
+            (Migrations, `sweep`, `erase` and `stats` may take longer.) On connections that are
+            passed in, it bounds the tries and the wait for a connection, but not the wait for an
+            answer.
         pooler: Whether there is a pooler in transaction mode (such as PgBouncer) between, so that
             statements can't be prepared. None (default) finds out, on each connection. False is for
             one that keeps track of prepared statements (PgBouncer 1.21, max_prepared_statements).

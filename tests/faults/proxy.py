@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+# Columns that differ from one run to the next.
+MADE_UP = ["thread_id", "created_at", "updated_at", "erased_at", "epoch"]
 READY = ord("Z")  # the server's last message of an answer
 
 
@@ -155,9 +157,9 @@ def rows_of(dsn: str, table: str, thread_id: str) -> list[str]:
             row[0]
             for row in conn.execute(
                 f"""
-                SELECT (to_jsonb(t) - 'thread_id' - 'created_at' - 'updated_at' - 'epoch')::text
+                SELECT (to_jsonb(t) - %s::text[])::text
                 FROM agent_checkpoints_{table} AS t WHERE thread_id = %s ORDER BY 1
                 """,  # noqa: S608 -- a name of ours
-                [thread_id],
+                [MADE_UP, thread_id],
             )
         ]

@@ -24,6 +24,7 @@ from langgraph_pg_snapshot import (
     ConnectionUnavailableError,
     InvalidArgumentError,
     PostgresSnapshotSaver,
+    RetentionPolicy,
 )
 from langgraph_pg_snapshot._drivers.connections import LIVELINESS
 from langgraph_pg_snapshot._lifecycle import pool_settings
@@ -82,6 +83,38 @@ def test_frozen_server_is_told_in_time_and_the_pool_recovers(own_server, colour)
         assert saver.load_state("frozen") in ({"a": 1}, {"a": 2})
         saver.save_state("frozen", {"a": 3})
         assert saver.load_state("frozen") == {"a": 3}
+
+
+LONG_ONES = {
+    "setup": lambda saver: saver.setup(),
+    "stats": lambda saver: saver.stats(),
+    "sweep": lambda saver: saver.sweep(RetentionPolicy(keep_last=1)),
+    "erase": lambda saver: saver.erase(filter={"user_id": "u"}),
+}
+
+
+@pytest.mark.parametrize("name", LONG_ONES)
+def test_what_works_through_whole_tables_may_take_longer(database, ready_database, name):
+    dsn = database if name == "setup" else ready_database
+    with (
+        PostgresSnapshotSaver(dsn, min_size=1, deadline=0.3) as saver,
+        psycopg.connect(dsn) as blocker,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        if name == "setup":
+            blocker.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('langgraph-pg-snapshot', 0))"
+            )
+        else:
+            saver.load_state("thread")
+            blocker.execute("LOCK TABLE agent_checkpoints_threads, agent_checkpoints_history")
+        running = threads.submit(LONG_ONES[name], saver)
+        while not blocker.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            time.sleep(0.01)
+        time.sleep(0.6)  # is what is tested: twice the deadline
+        assert not running.done()
+        blocker.rollback()
+        running.result(30)
 
 
 @pytest.mark.slow

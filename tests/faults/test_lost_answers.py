@@ -16,9 +16,9 @@ import pytest
 from proxy import Cut, proxy_to, rows_of
 
 from helpers import Driven, checkpoint_of, config_of, event_loop
-from langgraph_pg_snapshot import PostgresSnapshotSaver
+from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
-TABLES = ("threads", "history", "items", "writes", "metadata")
+TABLES = ("threads", "history", "items", "writes", "metadata", "erased")
 IDS = [f"1f1e0000-0000-6000-8000-{n:012x}" for n in range(10)]
 LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
 
@@ -65,6 +65,11 @@ def copied_once(saver, other, thread_id):
     put(saver, thread_id, 2, parent=1)
 
 
+def erased(saver, other, thread_id):
+    put(saver, thread_id)
+    saver.delete_thread(thread_id)
+
+
 # What there is before, and what is broken off.
 OPERATIONS: dict[str, tuple[Callable, Callable]] = {
     "put-new-thread": (nothing, put),
@@ -81,6 +86,9 @@ OPERATIONS: dict[str, tuple[Callable, Callable]] = {
     "prune": (two_with_writes, lambda s, t: s.prune([t])),
     "copy_thread": (two_with_writes, lambda s, t: s.copy_thread(t, f"{t}-copy")),
     "copy_thread-again": (copied_once, lambda s, t: s.copy_thread(t, f"{t}-copy")),
+    "put-after-delete": (erased, lambda s, t: put(s, t, run_id="later")),
+    "sweep": (two_with_writes, lambda s, t: s.sweep(RetentionPolicy(keep_last=1))),
+    "erase": (two_with_writes, lambda s, t: s.erase(filter={"user_id": "u1"})),
     "save_state-new": (nothing, lambda s, t: s.save_state(t, {"a": LONG, "b": 1})),
     "save_state-next": (one, lambda s, t: s.save_state(t, {"long": LONG[:2], "b": 1})),
 }

@@ -12,6 +12,7 @@ from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import channel as channels
 from langgraph_pg_snapshot._plans import directory
+from langgraph_pg_snapshot._plans.steps import taking_long
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import (
@@ -102,7 +103,10 @@ def get_channel(
 
 def stats(store: Store) -> Call[StorageStats]:
     """Count what is stored."""
-    return Call(Operation("stats", store.queries.label), partial(directory.get_stats, store))
+    return Call(
+        Operation("stats", store.queries.label),
+        partial(taking_long, partial(directory.get_stats, store)),
+    )
 
 
 def _key(thread_id: str, checkpoint_ns: str) -> NamespaceKey:

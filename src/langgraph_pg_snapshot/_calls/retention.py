@@ -11,6 +11,7 @@ from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import erase as erasing
 from langgraph_pg_snapshot._plans import retention
+from langgraph_pg_snapshot._plans.steps import taking_long
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import RemovalReport, RetentionPolicy
@@ -35,7 +36,7 @@ def sweep(
     check_bool("dry_run", dry_run)
     return Call(
         Operation("sweep", store.queries.label),
-        partial(retention.sweep, store, policy, batch, dry_run=dry_run),
+        partial(taking_long, partial(retention.sweep, store, policy, batch, dry_run=dry_run)),
     )
 
 
@@ -60,5 +61,5 @@ def erase(
         )
     return Call(
         Operation("erase", store.queries.label),
-        partial(erasing.erase, store, dict(wanted), dry_run=dry_run),
+        partial(taking_long, partial(erasing.erase, store, dict(wanted), dry_run=dry_run)),
     )

@@ -82,17 +82,16 @@ class AsyncDriver:
             )
 
     async def _answer(self, step: Step, trace: Trace) -> Any:
+        if isinstance(step, Heavy):
+            return None
+        seconds = None if step.takes_long else self.conduct.deadline
         if isinstance(step, Stmt):
             return await self._with_connection(
-                lambda conn: _on_its_own(conn, step, trace), self.conduct.deadline, trace
+                lambda conn: _on_its_own(conn, step, trace), seconds, trace
             )
-        if isinstance(step, Atomic):
-            return await self._with_connection(
-                lambda conn: _in_transaction(conn, step, trace),
-                None if step.takes_long else self.conduct.deadline,
-                trace,
-            )
-        return None
+        return await self._with_connection(
+            lambda conn: _in_transaction(conn, step, trace), seconds, trace
+        )
 
     async def _with_connection(
         self,

@@ -20,7 +20,7 @@ from langgraph_pg_snapshot._drivers.pooled import (
     note_process,
 )
 from langgraph_pg_snapshot._drivers.trace import Trace
-from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Rows, Step, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Rows, Step, Stmt
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -69,17 +69,16 @@ class SyncDriver:
             answer = self._answer(step, trace)
 
     def _answer(self, step: Step, trace: Trace) -> Any:
+        if isinstance(step, Heavy):
+            return None
+        seconds = None if step.takes_long else self.conduct.deadline
         if isinstance(step, Stmt):
             return self._with_connection(
-                lambda conn: _on_its_own(conn, step, trace), self.conduct.deadline, trace
+                lambda conn: _on_its_own(conn, step, trace), seconds, trace
             )
-        if isinstance(step, Atomic):
-            return self._with_connection(
-                lambda conn: _in_transaction(conn, step, trace),
-                None if step.takes_long else self.conduct.deadline,
-                trace,
-            )
-        return None
+        return self._with_connection(
+            lambda conn: _in_transaction(conn, step, trace), seconds, trace
+        )
 
     def _with_connection(
         self, work: Callable[[Connection], Any], seconds: float | None, trace: Trace

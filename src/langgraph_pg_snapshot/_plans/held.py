@@ -8,12 +8,12 @@ checkpoint stores them with it, and if nobody does, nothing of them was ever vis
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot._plans.steps import Plan
 from langgraph_pg_snapshot.models import NamespaceKey
 
@@ -60,7 +60,7 @@ class HeldBack:
 
     def __init__(self) -> None:
         self._held: OrderedDict[int, Held] = OrderedDict()
-        self._lock = threading.Lock()  # held for dict operations only, never over I/O
+        self._lock = ForkLock()  # held for dict operations only, never over I/O
 
     def has(self, checkpoint: Awaited) -> bool:
         """Whether this checkpoint is among what waits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -32,10 +32,12 @@ class Stmt:
     Attributes:
         query: Its text, in which a percent sign is doubled unless ``params`` is None.
         params: Its parameters; None is for scripts of several statements, which can't have any.
+        takes_long: Whether it may take as long as it likes, since it works through whole tables.
     """
 
     query: bytes
     params: Mapping[str, Any] | None = None
+    takes_long: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Atomic:
         one_snapshot: Whether all of them see the database as it was at the first one. Otherwise
             each sees what was committed before it, which is what those want that lock first and
             look then.
-        takes_long: Whether it may take as long as it likes, since it works through whole tables.
+        takes_long: As with a statement.
     """
 
     plan: Callable[[], Plan[Any]]
@@ -70,3 +72,16 @@ class Heavy:
 
 Step: TypeAlias = Stmt | Atomic | Heavy
 Plan: TypeAlias = Generator[Step, Any, T]
+
+
+def taking_long(plan: Callable[[], Plan[T]]) -> Plan[T]:
+    """A plan that works through whole tables: each of its steps may take as long as it likes."""
+    steps = plan()
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        answer = yield step if isinstance(step, Heavy) else replace(step, takes_long=True)

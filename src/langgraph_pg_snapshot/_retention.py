@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph_pg_snapshot._base import SaverBase
@@ -50,20 +50,22 @@ class Retention(SaverBase):
     def erase(
         self,
         *,
-        filter: Mapping[str, Any],  # noqa: A002 -- as in list()
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 -- as in list()
+        thread_ids: Sequence[str] | None = None,
         dry_run: bool = False,
         allow_all: bool = False,
     ) -> RemovalReport:
-        """Erase every thread of which any checkpoint's metadata says this, now or long ago.
+        """Erase threads by their ids, or those of which any checkpoint says this, now or long ago.
 
         Also one of which all its checkpoints together say it. What comes late from a run that is
-        under way is not stored (see `delete_thread`). Doing it again is no error. It reads the
-        metadata of every checkpoint, so it takes a while on a large database, and removes a
-        hundred threads a transaction.
+        under way is not stored (see `delete_thread`). Doing it again is no error. A filter reads
+        the metadata of every checkpoint, so it takes a while on a large database. A hundred threads
+        are removed a transaction.
 
         Args:
             filter: Metadata by key, as in ``{"user_id": "ada"}``; all of it must match. None as a
                 value is refused.
+            thread_ids: In place of a filter: the threads, as `delete_thread` takes one.
             dry_run: Whether to remove nothing and only tell what would be. False by default.
             allow_all: Whether an empty filter, which means every thread, is meant. False by
                 default.
@@ -76,16 +78,19 @@ class Retention(SaverBase):
             DeserializationError: Sealed metadata can't be read with this serializer.
             StorageError: The database refused or failed; earlier threads are erased.
         """
-        return self._run(calls.erase(self._store, filter, dry_run=dry_run, allow_all=allow_all))
+        return self._run(
+            calls.erase(self._store, filter, thread_ids, dry_run=dry_run, allow_all=allow_all)
+        )
 
     async def aerase(
         self,
         *,
-        filter: Mapping[str, Any],  # noqa: A002 -- as in list()
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 -- as in list()
+        thread_ids: Sequence[str] | None = None,
         dry_run: bool = False,
         allow_all: bool = False,
     ) -> RemovalReport:
         """Like `erase`."""
         return await self._arun(
-            calls.erase(self._store, filter, dry_run=dry_run, allow_all=allow_all)
+            calls.erase(self._store, filter, thread_ids, dry_run=dry_run, allow_all=allow_all)
         )

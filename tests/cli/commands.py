@@ -11,6 +11,8 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "history": ("liam",),
     "diff": ("liam", "oldest"),
     "copy": ("liam", "kim"),
+    "sweep": ("--keep-last", "1", "--dry-run"),
+    "erase": ("liam", "--dry-run"),
 }
 NAMES = [each.name or each.callback.__name__ for each in app.registered_commands]
 WITHOUT_DATABASE = {"sql", "embedded"}

@@ -238,7 +238,7 @@ def test_copy_copies_all_or_the_head(run: Run):
         {"source": "liam", "target": "kim", "head_only": False, "checkpoints": 9},
     )
     assert run("copy", "liam", "lee", "--head-only").out == (
-        "copied 'liam' to 'lee', which has 1 checkpoints\n"
+        "copied 'liam' to 'lee', which has 1 checkpoint\n"
     )
     assert run("show", "lee", "--json").json["state"] == run("show", "liam", "--json").json["state"]
     refused = run("copy", "rosa", "kim")
@@ -435,7 +435,7 @@ def test_import_from_a_file(database: str, run_on: Run, shop, tmp_path: Path):
         build(saver, shop).invoke({"messages": [("user", "Hello")]}, LIAM)
     done = run_on(database, "import", "threads.sqlite", "--no-verify")
     assert done.code == 0
-    assert done.out.startswith("1 threads looked at, done: 1 new")
+    assert done.out.startswith("looked at 1 thread, done: 1 new")
     missing = run_on(database, "import", "nowhere.sqlite")
     assert missing.code == 2
     assert "there is no file 'nowhere.sqlite'" in missing.err

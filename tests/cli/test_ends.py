@@ -112,6 +112,12 @@ def test_tables_are_not_there_and_are_not_made(database: str, run_on: Run, comma
         (["stats", "password=geheim host=x"], "unexpected extra argument"),
         (["stats", "--dsm=postgresql://me:geheim@host/db"], "No such option"),
         (["sql", "--since", "x"], "--since"),
+        (["sweep"], "without a limit everything is kept"),
+        (["sweep", "--max-idle", "90"], "--max-idle is a number with s, min, h, d or w"),
+        (["sweep", "--keep-last", "1", "--json"], "pass --yes or --dry-run"),
+        (["erase"], "pass either threads or --filter"),
+        (["erase", "liam", "--filter", "a=b"], "pass either threads or --filter"),
+        (["erase", "liam", "--json"], "pass --yes or --dry-run"),
         (["embedded", "--port", "0"], "--port"),
     ],
 )
@@ -130,6 +136,8 @@ def test_misuse(ready_database: str, run_on: Run, arguments: list[str], said: st
         (["threads", "--table-name", ""], "table_name must be"),
         (["show", "x" * 2000], "thread_id has 2000 bytes"),
         (["copy", "nobody", "kim"], "there is no thread 'nobody'"),
+        (["sweep", "--max-idle", "0d", "--yes"], "removes every thread"),
+        (["erase", "--filter", "user_id=null", "--yes"], "filter has None for 'user_id'"),
     ],
 )
 def test_what_the_saver_refuses(ready_database: str, run_on: Run, arguments: list[str], said: str):

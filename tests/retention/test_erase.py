@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
@@ -73,6 +75,17 @@ def test_who_ever_said_it_goes(saver, threads, monkeypatch, wanted, gone):
     assert report.checkpoints == report.writes == expected.checkpoints == expected.writes
     assert report.bytes == expected.bytes
     assert saver.erase(filter=wanted).threads == 0
+
+
+@pytest.mark.parametrize("names", [[], ["now", "bob", "never was", "nobody"], ["in a subgraph"]])
+def test_threads_go_by_their_ids(saver, threads, monkeypatch, names):
+    monkeypatch.setattr(erase, "PAGE", 2)
+    expected = saver.erase(thread_ids=names, dry_run=True)
+    assert left(saver) == threads
+    report = saver.erase(thread_ids=tuple(names))
+    assert left(saver) == threads - set(names)
+    assert report == replace(expected, dry_run=False)
+    assert report.threads == len(threads & set(names))
 
 
 def test_everything_goes_if_that_is_meant(saver, threads, ready_database):

@@ -180,6 +180,10 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.erase(filter={}), ValueError, "an empty filter .*allow_all=True"),
         (lambda s: s.erase(filter=None), TypeError, "filter must be a dict .*got None"),
         (lambda s: s.erase(filter=None, allow_all=True), TypeError, "filter must be a dict"),
+        (lambda s: s.erase(dry_run=True), TypeError, r"pass thread_ids="),
+        (lambda s: s.erase(thread_ids="ada"), TypeError, "thread_ids must be a list of str"),
+        (lambda s: s.erase(thread_ids=[1]), TypeError, "thread_id must be a str"),
+        (lambda s: s.erase(filter={}, thread_ids=[]), ValueError, "not both"),
         (lambda s: s.erase(filter="ada"), TypeError, "filter must be a dict"),
         (lambda s: s.erase(filter=[("user_id", "ada")]), TypeError, "filter must be a dict"),
         (lambda s: s.erase(filter={1: "ada"}), TypeError, "filter key must be a str"),
@@ -196,7 +200,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
         (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
     ],
-    ids=range(52),
+    ids=range(56),
 )
 def test_other_arguments(nowhere, call, error, said):
     with pytest.raises(error, match=said) as caught:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from langgraph_pg_snapshot._calls.checks import check_bool, check_filter
+from langgraph_pg_snapshot._calls.checks import check_bool, check_filter, check_ids
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import erase as erasing
@@ -41,14 +41,29 @@ def sweep(
 
 
 def erase(
-    store: Store, wanted: Mapping[str, Any], *, dry_run: bool, allow_all: bool
+    store: Store,
+    wanted: Mapping[str, Any] | None,
+    thread_ids: Sequence[str] | None,
+    *,
+    dry_run: bool,
+    allow_all: bool,
 ) -> Call[RemovalReport]:
-    """Erase threads by what they say."""
-    if wanted is None:
-        raise ArgumentTypeError("filter must be a dict of metadata, got None")
-    check_filter(wanted)
+    """Erase threads by what they say, or by their ids."""
     check_bool("dry_run", dry_run)
     check_bool("allow_all", allow_all)
+    if thread_ids is not None:
+        if wanted is not None:
+            raise InvalidArgumentError("pass filter= or thread_ids=, not both")
+        ids = check_ids("thread_ids", thread_ids, "thread_id")
+        return Call(
+            Operation("erase", store.queries.label),
+            partial(erasing.erase_these, store, ids, dry_run=dry_run),
+        )
+    if wanted is None:
+        raise ArgumentTypeError(
+            "filter must be a dict of metadata, got None; or pass thread_ids=[…]"
+        )
+    check_filter(wanted)
     for key, value in wanted.items():
         if value is None:
             raise InvalidArgumentError(

@@ -34,12 +34,21 @@ def erase(store: Store, wanted: Mapping[str, Any], *, dry_run: bool) -> Plan[Rem
         found = [thread_id for (thread_id,) in rows]
         if not in_sql:
             found = yield from _those_that_say(store, wanted, found)
-        if found and dry_run:
-            report += yield from _measure(store, found, dry_run=True)
-        elif found:
-            report += yield Atomic(partial(_erase, store, found))
+        report += yield from erase_these(store, found, dry_run=dry_run)
         which = [which[0], "which_after_thread"]
         params["after"] = rows[-1][0]
+
+
+def erase_these(store: Store, thread_ids: Sequence[str], *, dry_run: bool) -> Plan[RemovalReport]:
+    """Erase threads by their ids; those that don't exist are no error."""
+    report = RemovalReport(dry_run=dry_run)
+    for start in range(0, len(thread_ids), PAGE):
+        page = thread_ids[start : start + PAGE]
+        if dry_run:
+            report += yield from _measure(store, page, dry_run=True)
+        else:
+            report += yield Atomic(partial(_erase, store, page))
+    return report
 
 
 def _erase(store: Store, thread_ids: Sequence[str]) -> Plan[RemovalReport]:

@@ -136,6 +136,11 @@ def size_of(count: int) -> str:
     return f"{size:.1f} GiB"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 thread", "2 threads"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(text: str, length: int = 100) -> str:
     """Text in one line, cut to a length."""
     line = " ".join(text.split())

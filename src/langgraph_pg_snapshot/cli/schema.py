@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_pg_snapshot.cli.output import shortened
+from langgraph_pg_snapshot.cli.output import counted, shortened
 from langgraph_pg_snapshot.cli.session import Imports, Session, command, import_modules
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql import migrations
@@ -95,7 +95,7 @@ def _check_thread(session: Session, thread: str, imports: list[str] | None) -> N
         if not found:
             output.line(f"thread {thread!r}: every value can be loaded")
             return
-        output.line(f"thread {thread!r}: {len(found)} values can't be loaded")
+        output.line(f"thread {thread!r}: {counted(len(found), 'value')} can't be loaded")
         # The same class is missing in many checkpoints.
         kinds = Counter((p.checkpoint_ns, p.kind, p.channel, p.reason) for p in found)
         output.table(

@@ -10,7 +10,7 @@ import typer
 from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot.cli.changes import Change, changes
 from langgraph_pg_snapshot.cli.drawing import drawn
-from langgraph_pg_snapshot.cli.output import Output, age, shortened
+from langgraph_pg_snapshot.cli.output import Output, age, counted, shortened
 from langgraph_pg_snapshot.cli.readable import (
     bare,
     elements,
@@ -305,7 +305,7 @@ def _checkpoint(
     exact = [each for each in found if each.checkpoint_id == wanted]
     alike = exact or [each for each in found if wanted in each.checkpoint_id]
     if len(alike) != 1:
-        how_many = f"{len(alike)} checkpoints" if alike else "no checkpoint"
+        how_many = counted(len(alike), "checkpoint") if alike else "no checkpoint"
         raise SnapshotError(
             f"thread {thread!r} has {how_many} like {wanted!r}: "
             f"'langgraph-pg-snapshot history' lists them"

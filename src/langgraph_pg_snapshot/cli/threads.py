@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from langgraph_pg_snapshot.cli.output import age, shortened, size_of
+from langgraph_pg_snapshot.cli.output import age, counted, shortened, size_of
 from langgraph_pg_snapshot.cli.readable import readable
 from langgraph_pg_snapshot.cli.session import Session, command, parsed_pairs
 from langgraph_pg_snapshot.errors import SnapshotError
@@ -108,7 +108,7 @@ def copy(
     session.output.show(
         {"source": source, "target": target, "head_only": head_only, "checkpoints": copied},
         lambda: session.output.line(
-            f"copied {source!r} to {target!r}, which has {copied} checkpoints"
+            f"copied {source!r} to {target!r}, which has {counted(copied, 'checkpoint')}"
         ),
     )
 
@@ -121,8 +121,8 @@ def stats(session: Session) -> None:
 
     def render() -> None:
         output.line(
-            f"{found.threads} threads, {found.checkpoints} checkpoints, {found.items} items, "
-            f"{found.writes} pending writes"
+            f"{counted(found.threads, 'thread')}, {counted(found.checkpoints, 'checkpoint')}, "
+            f"{counted(found.items, 'item')}, {counted(found.writes, 'pending write')}"
         )
         output.line()
         output.table(

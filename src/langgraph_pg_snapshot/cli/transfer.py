@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from langgraph_pg_snapshot.cli.output import clean, console
+from langgraph_pg_snapshot.cli.output import clean, console, counted
 from langgraph_pg_snapshot.cli.session import Imports, Session, checked, command, import_modules
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.transfer import (
@@ -174,9 +174,11 @@ def _tell(session: Session, report: TransferReport) -> None:
     def render() -> None:
         done = "there would be" if report.dry_run else "done:"
         output.line(
-            f"{report.threads} threads looked at, {done} {report.new} new, {report.continued} "
-            f"continued, {report.unchanged} unchanged; {report.checkpoints} checkpoints and "
-            f"{report.writes} pending writes copied, {report.verified} checkpoints compared"
+            f"looked at {counted(report.threads, 'thread')}, {done} {report.new} new, "
+            f"{report.continued} continued, {report.unchanged} unchanged; "
+            f"{counted(report.checkpoints, 'checkpoint')} and "
+            f"{counted(report.writes, 'pending write')} copied, "
+            f"{counted(report.verified, 'checkpoint')} compared"
         )
         for problem in report.problems:
             output.line(str(problem), "red")

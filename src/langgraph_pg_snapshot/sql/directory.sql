@@ -110,6 +110,10 @@ FROM {steps} AS s
 WHERE s.thread_id = %(thread_id)s::text AND s.checkpoint_ns = %(checkpoint_ns)s::text
     AND s.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
 
+-- name: has_sealed_metadata
+-- Whether a serializer that encrypts stored metadata, which SQL then can't see.
+SELECT EXISTS (SELECT 1 FROM {history} AS h WHERE h.sealed IS NOT NULL)
+
 -- name: get_channel
 -- How one channel of a checkpoint lies, whether it is a DeltaChannel, and the log's epoch.
 SELECT (h.channel_values -> %(channel)s::text)::text,

@@ -40,7 +40,19 @@ def pooled(bouncer, ready_database):
     return make_conninfo(ready_database, host=bouncer)
 
 
-@pytest.mark.parametrize("through", ["conninfo", "pooler", *AWKWARD])
+@pytest.mark.parametrize(
+    "through",
+    [
+        "conninfo",
+        "pooler",
+        "no-autocommit",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in AWKWARD
+            if each != "no-autocommit"
+        ),
+    ],
+)
 async def test_conformance(server, bouncer, through):
     @checkpointer_test(name=through)
     async def factory():

@@ -386,10 +386,13 @@ class GivenAsyncConnection(_OfOneLoop):
     @asynccontextmanager
     async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
         in_use = self._in_use
-        try:
-            await asyncio.wait_for(in_use.acquire(), attempts.wait(threading.TIMEOUT_MAX))
-        except asyncio.TimeoutError:
-            raise given_connection_is_busy() from None
+        if in_use.locked():
+            try:
+                await asyncio.wait_for(in_use.acquire(), attempts.wait(threading.TIMEOUT_MAX))
+            except asyncio.TimeoutError:
+                raise given_connection_is_busy() from None
+        else:
+            await in_use.acquire()
         try:
             if self._conn.closed:
                 raise given_connection_is_lost()

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import textwrap
 import types
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, Literal, Optional, TypeVar, Union
 
 import pydantic
 import pytest
 from serializer_sameness import assert_same
 
 from langgraph_pg_snapshot.errors import SerializationError, TypeNotAllowedError
-from langgraph_pg_snapshot.serializer import SnapshotSerializer, register
+from langgraph_pg_snapshot.serializer import SnapshotSerializer, names, register
 
 T = TypeVar("T")
 
@@ -304,3 +305,114 @@ def test_remembered_hashes_of_attrs_are_those_of_the_process():
     assert "hash" not in saved.stdout
     loaded = run("2", saved.stdout)
     assert loaded.returncode == 0, loaded.stderr
+
+
+def run(source, *args):
+    """Run a script in a process of its own; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source), *args],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+TWINS = {
+    "made in a function": """
+        def make(which):
+            if which == "a":
+                class State(pydantic.BaseModel):
+                    n: int
+            else:
+                class State(pydantic.BaseModel):
+                    n: int
+                    other: str = "b"
+            return State
+        mine, other = make("a"), make("b")
+        """,
+    "made of a class that is elsewhere": """
+        class Box(pydantic.BaseModel, Generic[T]):
+            n: T
+        def module(name):
+            module = sys.modules[name] = types.ModuleType(name)
+            exec("import pydantic\\nclass Item(pydantic.BaseModel): pass", vars(module))
+            module.Item.__module__ = name
+            return module
+        one, two = module("one"), module("two")
+        if sys.argv[1] in ("save", "both"):
+            mine = Box[dict[str, one.Item | None]]
+        other = Box[dict[str, two.Item | None]]
+        """,
+    "made of a class that was made in a function": """
+        class Box(pydantic.BaseModel, Generic[T]):
+            n: T
+        def make():
+            class Item(pydantic.BaseModel):
+                pass
+            return Item
+        mine, other = Box[make()], Box[make()]
+        """,
+}
+TWIN = """
+import sys, types
+from typing import Generic, TypeVar
+import pydantic
+from langgraph_pg_snapshot.errors import TypeNotAllowedError
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+T = TypeVar("T")
+{classes}
+serializer = SnapshotSerializer()
+if sys.argv[1] == "save":
+    print(serializer.dumps(mine.model_construct(n={{}})).decode())
+else:
+    serializer.dumps(other.model_construct(n={{}}))
+    try:
+        serializer.loads(sys.argv[2])
+    except TypeNotAllowedError as error:
+        print(error)
+    if sys.argv[1] == "both":
+        given = SnapshotSerializer(allowed_types=[mine])
+        assert type(given.loads(sys.argv[2])) is mine
+"""
+
+
+@pytest.mark.parametrize("classes", TWINS.values(), ids=TWINS)
+def test_a_class_that_another_process_made_is_not_guessed(classes):
+    source = TWIN.format(classes=textwrap.dedent(classes))
+    saved = run(source, "save")
+    assert "allowed_types=[…]" in run(source, "load", saved)
+    run(source, "both", saved)
+
+
+class Item(pydantic.BaseModel):
+    pass
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *(int, Item, None, list[Item], dict[str, Item], tuple[int, ...], Optional[Item]),  # noqa: UP045  # an argument, too
+        *(int | str, Union[str, int], Literal["a", 1], list, Any, type[Item], Box[Box[Item]]),  # noqa: UP007  # as above
+    ],
+    ids=str,
+)
+def test_a_generic_model_whose_name_says_all_is_found_in_any_process(serializer, argument):
+    cls = Box[argument]
+    tree = serializer.encode(cls.model_construct(content=1))
+    assert "#" not in tree["$type"]
+    names._classes.clear()  # as in another process
+    assert type(serializer.decode(tree)) is cls
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [Annotated[int, 5], TypeVar("Some"), Callable[[int], int], Literal[Kind.A]],
+    ids=str,
+)
+def test_a_generic_model_whose_name_says_less_is_found_in_its_process(serializer, argument):
+    value = Box[argument].model_construct(content=1)
+    assert "#" in serializer.encode(value)["$type"]
+    assert_same(serializer.loads(serializer.dumps(value)), value)

@@ -260,8 +260,7 @@ def test_upgrades_of_classes_that_are_values():
     moved = SnapshotSerializer(upgrades={"old:Address": Address, "old:Color": Color})
     assert moved.decode([CLASS, {"$type": "type", "value": "old:Color"}]) == [Address, Color]
     assert moved.decode({"$type": "old:Color", "value": "red"}) is Color.RED
-    interrupt = moved.decode({"$type": "Interrupt", "value": 1, "id": "", "response_schema": CLASS})
-    assert interrupt.response_schema is Address
+    assert moved.decode({"$type": "Interrupt", "value": CLASS, "id": ""}).value is Address
 
 
 def test_upgrades_to_a_function_make_no_class():
@@ -291,18 +290,19 @@ def test_upgrades_of_what_a_generic_class_is_made_of(monkeypatch):
 
     module_with("now", monkeypatch, Box=Box, Renamed=Renamed)
     of_list, of_dict = Box[list[Renamed]], Box[dict[str, Renamed]]
-    tree = {"$type": "now:Box[list[Old]]", "content": [{"$type": "old:Old", "a": 1}]}
+    tree = {"$type": "now:Box[list[old:Old]]", "content": [{"$type": "old:Old", "a": 1}]}
     serializer = SnapshotSerializer(upgrades={"old:Old": Renamed})
     assert_same(serializer.decode(tree), of_list(content=[Renamed(a=1)]))
     serializer = SnapshotSerializer(upgrades={"old:Old": Renamed, "old:Chest": Box})
-    tree = {"$type": "old:Chest[dict[str, Old]]", "content": {"a": {"$type": "old:Old", "a": 1}}}
+    chest = "old:Chest[dict[str, old:Old]]"
+    tree = {"$type": chest, "content": {"a": {"$type": "old:Old", "a": 1}}}
     assert_same(serializer.decode(tree), of_dict(content={"a": Renamed(a=1)}))
-    assert serializer.decode({"$type": "type", "value": "old:Chest[dict[str, Old]]"}) is of_dict
-    with pytest.raises(TypeNotAllowedError, match=r"'now:Box\[Renamed\]' is not in this process"):
-        serializer.decode({"$type": "old:Chest[Old]", "content": 1})
+    assert serializer.decode({"$type": "type", "value": chest}) is of_dict
+    with pytest.raises(TypeNotAllowedError, match=r"'now:Box\[now:Renamed\]' is not in"):
+        serializer.decode({"$type": "old:Chest[old:Old]", "content": 1})
     strict = SnapshotSerializer(strict=True, upgrades={"old:Old": Renamed})
     with pytest.raises(TypeNotAllowedError, match=r"allow-list"):
-        strict.decode({"$type": "now:Box[list[Old]]", "content": []})
+        strict.decode({"$type": "now:Box[list[old:Old]]", "content": []})
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ _SAFE_MODULES = frozenset(
 )
 _SAFE_PREFIX = "langchain_core.messages."
 _ARGUMENT = re.compile(r"[^][, |]+")
+_MODULE = re.compile(r"[^][, |:]+:")
 
 
 class Classes:
@@ -106,7 +107,7 @@ class Classes:
         if cls is None:
             cls = find(name)
         if cls is None:
-            raise TypeNotAllowedError(_missing(untokened(name)))
+            raise TypeNotAllowedError(_missing(name))
         if self.strict and not listed and not self._is_listed(cls):
             raise TypeNotAllowedError(
                 f"{name!r} is not on the allow-list of strict mode: add "
@@ -143,13 +144,8 @@ class Classes:
         """Name a generic class, of which a part may have been renamed, as it is called now."""
         origin, _, arguments = name.partition("[")
         if (renamed := self._upgrade_to_class(origin)) is not None:
-            origin = f"{module_of(renamed)}:{qualname_of(renamed)}"
-        # Pydantic writes the arguments without their modules.
-        names = {
-            old.partition(":")[2]: qualname_of(new)
-            for old, new in self.upgrades.items()
-            if isinstance(new, type)
-        }
+            origin = name_of(renamed)
+        names = {old: name_of(new) for old, new in self.upgrades.items() if isinstance(new, type)}
         arguments = _ARGUMENT.sub(lambda found: names.get(found[0], found[0]), arguments)
         return f"{origin}[{arguments}"
 
@@ -215,11 +211,15 @@ class Classes:
         return dec.members(tree, depth)
 
 
-def _missing(name: str) -> str:
+def _missing(tag: str) -> str:
+    name = untokened(tag)
     place, bracket, _ = name.partition("[")
     way = "import its module before loading"
-    if bracket and at(place) is not None:
-        way = f"write {name.partition(':')[2]} before loading, as only that makes this class"
+    if tag != name:
+        way = "its name leads to no class, so only the process that saved it finds it"
+    elif bracket and at(place) is not None:
+        shown_name = _MODULE.sub("", name)
+        way = f"write {shown_name} before loading, as only that makes this class"
     return (
         f"{name!r} is not in this process: {way}, pass the class as allowed_types=[…], or say "
         f"what took its place with upgrades={{{name!r}: NewClass}}"
@@ -228,7 +228,7 @@ def _missing(name: str) -> str:
 
 def _is_standard(cls: type) -> bool:
     """Whether it is an exception, an enum or a namedtuple of the standard library."""
-    name = f"{module_of(cls)}:{qualname_of(cls)}"
+    name = name_of(cls)
     return (
         module_of(cls).partition(".")[0] in sys.stdlib_module_names
         and any(derives(cls, base) for base in (BaseException, enum.Enum, tuple))

@@ -3,10 +3,9 @@
 Nothing here imports a module or runs code of a class: modules and classes are looked at through
 their dictionaries, past any ``__getattr__`` that might do so.
 
-A tag is ``module:Qualified.Name``. A class that its name does not lead to, as one made inside a
-function, is remembered for as long as it lives. If there are several of one name, the first has
-the name as its tag, and the others have ``name#token``: the process that made them can tell them
-apart, and another falls back on the name.
+A tag is ``module:Qualified.Name``; that of a generic model names its arguments so, too. A class
+that its name does not lead to, as one made inside a function, has ``name#token`` as its tag, and
+is found by it in the process that made that, for as long as it lives.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from __future__ import annotations
 import secrets
 import sys
 import weakref
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from langgraph_pg_snapshot._forks import ForkLock
 
@@ -30,7 +29,10 @@ short_name_of: Callable[[type], str] = vars(type)["__name__"].__get__
 qualname_of: Callable[[type], str] = vars(type)["__qualname__"].__get__
 
 _TOKEN = "#"  # noqa: S105  # what comes before it
-# The tags of classes that their name alone does not lead to, and the classes of those tags.
+_SIGNS = {id(None): "None", id(type(None)): "None", id(Any): "Any", id(...): "..."}
+_LITERALS = (str, int, bytes, bool, type(None))
+# The tags of classes that their name does not lead to, and the classes of those tags. (And the
+# generic models that were found, so that each is looked for once.)
 _tags: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 _lock = ForkLock()
@@ -52,7 +54,81 @@ def attribute_of(cls: type, name: str) -> Any:
 
 def name_of(cls: type) -> str:
     """Name a class as ``module:Qualified.Name``, whether or not that leads to it."""
-    return f"{module_of(cls)}:{qualname_of(cls)}"
+    return _named(cls, [])
+
+
+def _named(cls: type, parts: list[Any]) -> str:
+    """Name a class; ``parts`` gets what the name of a generic model has to lead to besides.
+
+    Those are classes. Anything else that it may be made of does not follow from its name.
+    """
+    name = f"{module_of(cls)}:{qualname_of(cls)}"
+    arguments = _arguments(cls)
+    if not arguments or "[" not in name:
+        return name
+    return f"{name.partition('[')[0]}[{_listed(arguments, parts)}]"
+
+
+def _arguments(cls: type) -> tuple[Any, ...]:
+    """What a generic model of pydantic was made of."""
+    metadata = class_dict(cls).get("__pydantic_generic_metadata__")
+    return metadata["args"] if type(metadata) is dict else ()
+
+
+def _listed(arguments: Iterable[Any], parts: list[Any]) -> str:
+    return ", ".join([_argument(argument, parts) for argument in arguments])
+
+
+def _argument(argument: Any, parts: list[Any]) -> str:
+    kind = type(argument)
+    if id(argument) in _SIGNS:
+        return _SIGNS[id(argument)]
+    if derives(kind, type):
+        if module_of(argument) == "builtins":
+            return qualname_of(argument)
+        parts.append(argument)
+        return _named(argument, parts)
+    name = _hint if module_of(kind) in ("typing", "types") else _other
+    return name(argument, parts)
+
+
+def _hint(argument: Any, parts: list[Any]) -> str:
+    """Name what ``typing`` made of classes."""
+    origin, arguments = get_origin(argument), get_args(argument)
+    if origin is Literal and all(type(value) in _LITERALS for value in arguments):
+        return f"Literal[{', '.join(map(repr, arguments))}]"
+    if origin in (Union, UnionType):
+        return " | ".join([_argument(each, parts) for each in arguments])
+    if derives(type(origin), type):
+        return f"{_argument(origin, parts)}[{_listed(arguments, parts)}]"
+    return _other(argument, parts)
+
+
+def _other(argument: Any, parts: list[Any]) -> str:
+    parts.append(argument)
+    return "?"
+
+
+def _parts(cls: type) -> list[Any]:
+    parts: list[Any] = []
+    _named(cls, parts)
+    return parts
+
+
+def _leads(cls: type) -> bool:
+    """Whether the name of a generic model leads to it: what it is made of can be found."""
+    return bool(_arguments(cls)) and all(
+        derives(type(part), type) and _is_at_its_place(part) for part in _parts(cls)
+    )
+
+
+def _is_at_its_place(cls: type) -> bool:
+    found = at(_place(cls))
+    return found is cls or (found is not None and bool(_arguments(cls)) and derives(cls, found))
+
+
+def _place(cls: type) -> str:
+    return f"{module_of(cls)}:{qualname_of(cls)}".partition("[")[0]
 
 
 def tag_of(cls: type) -> str:
@@ -70,19 +146,18 @@ def tag_of(cls: type) -> str:
             f"was defined again, make the value again with the new one, else give this class a "
             f"name of its own"
         )
-    guard(cls, _stays(cls, place))
-    return name if found is cls else _local_tag(cls, name, found)
+    stays = [
+        _stays(part, _place(part)) for part in (cls, *_parts(cls)) if derives(type(part), type)
+    ]
+    guard(cls, stays[0] if len(stays) == 1 else lambda: all(each() for each in stays))
+    return name if find(name) is cls else _local_tag(cls, name)
 
 
-def _local_tag(cls: type, name: str, origin: type | None) -> str:
+def _local_tag(cls: type, name: str) -> str:
     with _lock:
         tag = _tags.get(cls)
         if tag is None or untokened(tag) != name:
-            taken = _classes.get(name)
-            if taken is None or (origin is not None and not derives(taken, origin)):
-                tag = name
-            else:
-                tag = f"{name}{_TOKEN}{secrets.token_hex(4)}"
+            tag = f"{name}{_TOKEN}{secrets.token_hex(4)}"
             _tags[cls] = tag
             _classes[tag] = cls
         return tag
@@ -127,23 +202,25 @@ def find(tag: str) -> type | None:
     """Find the class of a tag, without importing or running anything.
 
     Returns:
-        None if this process has no such class, or several of which none was saved under the tag.
+        None if this process has no such class, or several that the tag does not tell apart.
     """
     name = untokened(tag)
-    given = None if tag == name else _classes.get(tag)
-    if given is not None:
-        return given
+    if tag != name:
+        return _classes.get(tag)
     place, bracket, _ = name.partition("[")
     found = at(place)
-    if found is not None and not bracket:
+    if found is None or not bracket:
         return found
-    given = _classes.get(tag)
-    if given is not None and (found is None or derives(given, found)):
-        return given
+    known = _classes.get(name)
+    if known is not None and derives(known, found) and _leads(known):
+        return known
     # Pydantic puts Box[int] among the subclasses of Box.
-    children = local_classes() if found is None else type.__subclasses__(found)
-    matches = [cls for cls in children if name_of(cls) == name]
-    return matches[0] if len(matches) == 1 else None
+    children: list[type] = type.__subclasses__(found)
+    matches = [cls for cls in children if name_of(cls) == name and _leads(cls)]
+    if len(matches) != 1:
+        return None
+    _classes[name] = matches[0]
+    return matches[0]
 
 
 def local_classes() -> list[type]:

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import psycopg
 import pytest
 from clusters import free_port, primary, stopped
+from proxy import Cut, proxy_to
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from graphs import steps_graph
@@ -350,4 +351,26 @@ def test_bare_connection_in_use_is_waited_for_no_longer_than_that(ready_database
                 saver.load_state("thread")
             blocker.rollback()
             first.result(30)
+        assert saver.load_state("thread") == {"a": 1}
+
+
+class EveryTime(Cut):
+    """Breaks off whatever is sent."""
+
+    def is_due(self, lost):
+        return lost == self.lost
+
+
+@pytest.mark.slow
+def test_a_statement_that_breaks_each_connection_is_given_up(ready_database):
+    """It may be what crashes the server: that is not to be done for a minute."""
+    with (
+        proxy_to(ready_database) as proxy,
+        PostgresSnapshotSaver(proxy.dsn, min_size=1, max_size=1) as saver,
+    ):
+        saver.save_state("thread", {"a": 1})
+        proxy.cut = EveryTime(at=1, lost="request")
+        with pytest.raises(ConnectionUnavailableError, match="given up after 12 tries"):
+            saver.load_state("thread")
+        proxy.cut = None
         assert saver.load_state("thread") == {"a": 1}

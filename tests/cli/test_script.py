@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+from langgraph.checkpoint.sqlite import SqliteSaver
+from shop_threads import LIAM, build
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 
@@ -106,6 +109,41 @@ def test_embedded_with_a_port_prints_how_to_reach_it(script: Path, unused_tcp_po
         process.send_signal(signal.SIGINT)
         process.communicate()
     assert process.returncode == 0
+
+
+def test_import_shows_on_a_terminal_how_far_it_is(
+    script: Path, database: str, shop, tmp_path: Path
+):
+    with SqliteSaver.from_conn_string(str(tmp_path / "threads.sqlite")) as saver:
+        build(saver, shop).invoke({"messages": [("user", "Hello")]}, LIAM)
+    shown = {}
+    for options in ((), ("--json",)):
+        ours, theirs = os.openpty()
+        with subprocess.Popen(
+            [script, "import", tmp_path / "threads.sqlite", "--import", "shop_models", *options],
+            env=environment(DATABASE_URL=database, TERM="xterm"),
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        ) as process:
+            os.close(theirs)
+            shown[options] = read_all(ours)
+            out, _ = process.communicate()
+        assert process.returncode == 0
+        assert "looked at 1 thread" in out or json.loads(out)["unchanged"] == 1
+    assert "threads" in shown[()]
+    assert "0/1" in shown[()]
+    assert "0/1" not in shown["--json",]
+
+
+def read_all(terminal: int) -> str:
+    """What a process writes to a terminal until it ends."""
+    text = b""
+    with suppress(OSError):  # how Linux tells that the other side is closed
+        while part := os.read(terminal, 4096):
+            text += part
+    os.close(terminal)
+    return text.decode()
 
 
 @pytest.fixture

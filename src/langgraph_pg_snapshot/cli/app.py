@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from langgraph_pg_snapshot.cli import removal, schema, state, threads, transfer
+from langgraph_pg_snapshot.cli import past, removal, schema, state, threads, transfer
 from langgraph_pg_snapshot.cli import server as embedded
 from langgraph_pg_snapshot.cli.output import note, shortened
 from langgraph_pg_snapshot.errors import SnapshotError
@@ -70,7 +70,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="LangGraph threads in PostgreSQL, as langgraph-pg-snapshot keeps them.",
 )
-for room in (schema, threads, state, removal, transfer, embedded):
+for room in (schema, threads, state, past, removal, transfer, embedded):
     room.add_to(app)
 
 

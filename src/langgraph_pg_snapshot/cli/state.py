@@ -1,15 +1,13 @@
-"""show, history, diff: what is in a thread, and how it came about."""
+"""show: what is in a thread; and how the checkpoint is found that a person means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from langgraph_pg_snapshot._plans.state import is_state
-from langgraph_pg_snapshot.cli.changes import Change, changes
-from langgraph_pg_snapshot.cli.drawing import drawn
 from langgraph_pg_snapshot.cli.output import Output, age, counted, shortened
 from langgraph_pg_snapshot.cli.readable import (
     bare,
@@ -26,15 +24,12 @@ from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
 Thread = Annotated[str, typer.Argument(help="The thread.")]
 Namespace = Annotated[str, typer.Option(help="Its namespace; the root one without it.")]
-_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
-_STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 _NOTHING = object()
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    for run in (show, history, diff):
-        command(app)(run)
+    """Add the command."""
+    command(app)(show)
 
 
 def show(
@@ -56,12 +51,12 @@ def show(
 ) -> None:
     """Show a thread's state. The application's classes need not be there."""
     with session.saver() as saver:
-        info = _checkpoint(saver, thread, namespace, checkpoint)
+        info = find_checkpoint(saver, thread, namespace, checkpoint)
         if channel is not None:
             values = {channel: _channel(saver, info, thread, channel, last)}
             interrupts: list[Any] = []
         else:
-            found = saver.get_tuple(_config(thread, info))
+            found = saver.get_tuple(config_of(thread, info))
             stored = found.checkpoint["channel_values"] if found else {}
             values = {name: bare(stored[name]) for name in sorted(stored) if is_state(name)}
             interrupts = _interrupts((found.pending_writes if found else None) or ())
@@ -69,7 +64,7 @@ def show(
         values = {name: _end_of(value, last) for name, value in values.items()}
     data = {
         "thread_id": thread,
-        **_described(info),
+        **described(info),
         "metadata": dict(info.metadata),
         "state": values,
         "interrupts": interrupts,
@@ -78,7 +73,8 @@ def show(
     session.output.show(data, lambda: _show_state(session.output, data, info, full=full))
 
 
-def _described(info: CheckpointInfo) -> dict[str, Any]:
+def described(info: CheckpointInfo) -> dict[str, Any]:
+    """What JSON says of a checkpoint."""
     return {
         "checkpoint_ns": info.checkpoint_ns,
         "checkpoint_id": info.checkpoint_id,
@@ -89,7 +85,8 @@ def _described(info: CheckpointInfo) -> dict[str, Any]:
     }
 
 
-def _config(thread: str, info: CheckpointInfo) -> Any:
+def config_of(thread: str, info: CheckpointInfo) -> Any:
+    """The config that names it."""
     return {
         "configurable": {
             "thread_id": thread,
@@ -165,139 +162,13 @@ def _show_state(
         output.line(f"waits for an answer: {shortened(readable(asked), length)}", "yellow")
 
 
-def history(
-    session: Session,
-    thread: Thread,
-    namespace: Namespace = "",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest ones.", show_default=False)
-    ] = None,
-) -> None:
-    """Show a thread's checkpoints as a tree: steps, nodes, what changed, forks."""
-    with session.saver() as saver:
-        found = list(saver.history(thread, checkpoint_ns=namespace, limit=limit))
-        _exists(found, thread, namespace)
-        rows = session.rows(
-            "steps_of",
-            thread_id=thread,
-            checkpoint_ns=namespace,
-            checkpoint_ids=[each.checkpoint_id for each in found],
-        )
-    steps = {row[0]: row[1:] for row in rows}
-    checkpoints = [_step(info, steps.get(info.checkpoint_id, (None,) * 5)) for info in found]
-    output = session.output
-
-    def render() -> None:
-        output.line(thread, "bold")
-        by_id = {each["checkpoint_id"]: each for each in checkpoints}
-        parents = {each: by_id[each]["parent_checkpoint_id"] for each in by_id}
-        for prefix, each in drawn(parents):
-            output.line(prefix + _step_line(by_id[each]))
-
-    output.show(
-        {"thread_id": thread, "checkpoint_ns": namespace, "checkpoints": checkpoints}, render
-    )
-
-
-def _step(info: CheckpointInfo, told: Sequence[Any]) -> dict[str, Any]:
-    nodes, changed, interrupts, error, run_id = told
-    return {
-        **_described(info),
-        "nodes": nodes,
-        "changed_channels": changed or [],
-        "interrupts": interrupts or [],
-        "error": error,
-        "run_id": run_id,
-    }
-
-
-def _step_line(step: Mapping[str, Any]) -> str:
-    parts = [str(step["checkpoint_id"]), age(step["created_at"])]
-    if step["step"] is not None:
-        parts.append(f"step {step['step']}")
-    if step["source"] not in (None, "loop"):
-        parts.append(step["source"])
-    if step["nodes"]:
-        parts.append(f"ran {', '.join(step['nodes'])}")
-    if step["changed_channels"]:
-        parts.append(f"changed {', '.join(step['changed_channels'])}")
-    if step["interrupts"]:
-        parts.append(f"asked {shortened(', '.join(map(readable, step['interrupts'])), 60)}")
-    if step["error"]:
-        parts.append(f"failed: {shortened(step['error'], 60)}")
-    return "  ".join(parts)
-
-
-def diff(
-    session: Session,
-    thread: Thread,
-    before: Annotated[
-        str,
-        typer.Argument(
-            metavar="CHECKPOINT", help="A checkpoint: its id, or a part of it that no other has."
-        ),
-    ],
-    after: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="The one to compare it with.")
-    ] = "newest",
-    namespace: Namespace = "",
-) -> None:
-    """Show what changed between two states of a thread, channel by channel."""
-    with session.saver() as saver:
-        infos = [_checkpoint(saver, thread, namespace, each) for each in (before, after)]
-        states = [_state(saver, thread, info) for info in infos]
-    found = changes(*states)
-    data = {
-        "thread_id": thread,
-        "checkpoint_ns": namespace,
-        "from": infos[0].checkpoint_id,
-        "to": infos[1].checkpoint_id,
-        "channels": found,
-    }
-    output = session.output
-
-    def render() -> None:
-        if not found:
-            output.line("nothing changed")
-        for channel, change in found.items():
-            for style, line in _lines(channel, change, ""):
-                output.line(line, style)
-
-    output.show(data, render)
-
-
-def _state(saver: PostgresSnapshotSaver, thread: str, info: CheckpointInfo) -> dict[str, Any]:
-    found = saver.get_tuple(_config(thread, info))
-    values = found.checkpoint["channel_values"] if found else {}
-    return {channel: value for channel, value in values.items() if is_state(channel)}
-
-
-def _lines(name: str, change: Change, indent: str) -> Iterator[tuple[str, str]]:
-    kind = change["change"]
-    head = f"{indent}{_SIGNS[kind]} {name}"
-    if kind != "changed":
-        value = change["after" if kind == "added" else "before"]
-        yield _STYLES[kind], f"{head}: {shortened(readable(value), 200)}"
-    elif "items" in change:
-        yield _STYLES[kind], head
-        for item in change["items"]:
-            yield from _lines(f"[{item['position']}]", item, f"{indent}  ")
-    elif "entries" in change:
-        yield _STYLES[kind], head
-        for key, entry in change["entries"].items():
-            yield from _lines(key, entry, f"{indent}  ")
-    else:
-        old, new = (shortened(readable(change[each]), 200) for each in ("before", "after"))
-        yield _STYLES[kind], f"{head}: {old} → {new}"
-
-
-def _checkpoint(
+def find_checkpoint(
     saver: PostgresSnapshotSaver, thread: str, namespace: str, wanted: str
 ) -> CheckpointInfo:
     """The checkpoint that a person means."""
     limit = 1 if wanted == "newest" else None
     found = list(saver.history(thread, checkpoint_ns=namespace, limit=limit))
-    _exists(found, thread, namespace)
+    check_exists(found, thread, namespace)
     if wanted == "newest":
         return found[0]
     if wanted == "oldest":
@@ -313,7 +184,12 @@ def _checkpoint(
     return alike[0]
 
 
-def _exists(found: Sequence[CheckpointInfo], thread: str, namespace: str) -> None:
+def check_exists(found: Sequence[CheckpointInfo], thread: str, namespace: str) -> None:
+    """Complain of a thread that has no checkpoint there.
+
+    Raises:
+        SnapshotError: There is none.
+    """
     if not found:
         place = f" in namespace {namespace!r}" if namespace else ""
         raise SnapshotError(f"there is no thread {thread!r}{place}")

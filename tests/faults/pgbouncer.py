@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +22,16 @@ def running(home: Path) -> Iterator[None]:
     """PgBouncer on a directory of `configured`, until it is stopped."""
     assert PROGRAM is not None
     with (home / "output").open("wb") as output:
-        process = Account.of(None).popen([PROGRAM, str(home / "ini")], output.fileno())
+        # A shell has its background jobs ignore SIGQUIT, by which this is to end with its parent.
+        argv = ["env", "--default-signal=QUIT", PROGRAM, str(home / "ini")]
+        process = Account.of(None).popen(argv, output.fileno())
     try:
         while not (home / ".s.PGSQL.5432").exists():
             assert process.poll() is None, (home / "output").read_text()
             time.sleep(0.01)
         yield
     finally:
-        end(process)
+        end(process, signal.SIGTERM)
 
 
 @contextmanager

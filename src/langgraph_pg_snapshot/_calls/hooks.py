@@ -28,6 +28,7 @@ from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, retention
 from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans import writes as pending
+from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.models import (
@@ -53,7 +54,7 @@ def put(
     check_id("checkpoint_id", checkpoint["id"])
     for channel in checkpoint["channel_versions"]:
         check_id("channel name", channel)
-    new = storing.NewCheckpoint(
+    new = NewCheckpoint(
         target,
         cast("Mapping[str, Any]", checkpoint),
         cast("Mapping[str, Any]", get_serializable_checkpoint_metadata(config, metadata)),

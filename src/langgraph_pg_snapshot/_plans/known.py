@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from langgraph_pg_snapshot._forks import ForkLock
-from langgraph_pg_snapshot._plans.layout import Digests, Layout
+from langgraph_pg_snapshot._plans.layout import Layout
+from langgraph_pg_snapshot._plans.log import Digests
 from langgraph_pg_snapshot.models import NamespaceKey
 
 # A digest costs about 300 bytes here, so this is some 60 MB at the most.
@@ -31,7 +32,7 @@ class KnownLog:
         epoch: Changes when items are removed; random at first, so that a thread that was deleted
             and made anew is not taken for the old one.
         appended: How many items the log was ever given.
-        next_items: The number that the next item gets, by channel (see `layout.Log`).
+        next_items: The number that the next item gets, by channel (see `log.Log`).
         digests: Which items hold which values; grows in place, which is safe as long as the epoch
             stays.
         parent: How the checkpoint to build on lies, if there is one.

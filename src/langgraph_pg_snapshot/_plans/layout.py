@@ -4,44 +4,24 @@ A small value stands in the row. A large one is a reference to items: ``{"$list"
 [[1000000001, 1000000801]]}`` to the elements of a list, ``{"$dict": …}`` to the entries of a dict,
 ``{"$item": 7}`` to a whole value.
 (The serializer never produces objects with these members, so neither can be taken for the other.)
+Which values are large is decided in `pieces`, which numbers items get in `log`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import (
-    Blob,
-    Codec,
-    Columns,
-    Piece,
-    load_versions,
-    parse_json,
-)
+from langgraph_pg_snapshot._plans.codec import Blob, Codec, load_versions, parse_json
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
-from langgraph_pg_snapshot.errors import (
-    DamagedThreadError,
-    SerializationError,
-    SnapshotError,
-    about,
-)
+from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 from langgraph_pg_snapshot.serializer.stored import Opaque
-
-# Up to this many bytes of JSON a value stands in the checkpoint's row, where every later checkpoint
-# repeats it; an item costs about 100 bytes of row and index once.
-INLINE_BYTES = 256
-# Lists of smaller elements are stored whole: a row each would cost more than it saves.
-MIN_MEAN_ELEMENT_BYTES = 48
 
 # How many numbers a list has for itself; in decimal, so that a person sees which list it is.
 SPACE = 1_000_000_000
-# Whose numbers whole values take (no matter if a channel should have this name).
-WHOLE_VALUES = "$item"
-
 Kind: TypeAlias = Literal["$list", "$dict", "$item"]
 
 
@@ -62,15 +42,6 @@ Stored: TypeAlias = bytes | Reference
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """A value too large for the row: the parts that are to be items, and each one encoded."""
-
-    kind: Kind
-    values: Sequence[Any]
-    pieces: Sequence[Piece]
-
-
-@dataclass(frozen=True)
 class Layout:
     """How a stored checkpoint lies: what a child takes over for channels that did not change."""
 
@@ -80,131 +51,6 @@ class Layout:
     def carries(self, channel: str, version: Any) -> bool:
         """Whether it holds the value that the channel has at this version."""
         return channel in self.stored and self.versions.get(channel) == version
-
-
-class Digests:
-    """Which items hold which values, as far as known. Grows in place."""
-
-    def __init__(self) -> None:
-        self.of: dict[int, bytes] = {}
-        self._numbers: dict[tuple[int, bytes], int] = {}
-
-    def __len__(self) -> int:
-        return len(self.of)
-
-    def update(self, digests: Mapping[int, bytes]) -> None:
-        """Note the digests of items."""
-        for number, digest in digests.items():
-            self.of[number] = digest
-            self._numbers[number // SPACE, digest] = number
-
-    def find(self, space: int, digest: bytes) -> int | None:
-        """An item with this digest among the numbers of one space."""
-        return self._numbers.get((space, digest))
-
-
-@dataclass
-class Log:
-    """The end of a thread's log: finds the numbers of values that are there, numbers the new ones.
-
-    Each list or dict channel has a space of a billion numbers for itself, so that a list that only
-    grows stays one run, however much other channels change in between. Whole values share space 0.
-    """
-
-    next_items: dict[str, int]
-    digests: Digests
-    added: dict[int, bytes] = field(default_factory=dict)
-    new_items: list[Columns] = field(default_factory=list)
-
-    def store(
-        self, codec: Codec, channel: str, value: bytes | Pieces, before: Stored | None
-    ) -> Stored:
-        """Put a described value into the log; ``before`` is what the parent has for the channel."""
-        if isinstance(value, bytes):
-            return value
-        owner = WHOLE_VALUES if value.kind == "$item" else channel
-        if owner not in self.next_items:
-            spaces = [number // SPACE for number in self.next_items.values()]
-            space = 0 if owner == WHOLE_VALUES else max(spaces, default=0) + 1
-            self.next_items[owner] = space * SPACE + 1
-        known = list(numbers_of(before.runs)) if isinstance(before, Reference) else []
-        numbers: list[int] = []
-        for number, piece in zip(known, value.pieces, strict=False):
-            if self.digests.of.get(number) != piece.digest:
-                break
-            numbers.append(number)
-        # A value that grew at its end gets new items there even for values that it holds already:
-        # pointing back at those would break the run. (Items from `newest` on may be this very
-        # checkpoint's, if an earlier try was stored after all.)
-        newest = max(known, default=0) if len(numbers) == len(known) else 0
-        numbers += [
-            self._number(codec, owner, value.values[place], value.pieces[place], newest)
-            for place in range(len(numbers), len(value.pieces))
-        ]
-        return Reference(value.kind, tuple(runs_of(numbers)))
-
-    def _number(self, codec: Codec, owner: str, value: Any, piece: Piece, newest: int) -> int:
-        space = self.next_items[owner] // SPACE
-        number = self.digests.find(space, piece.digest)
-        if number is None or number <= newest:
-            if piece.payload is None:
-                piece = codec.piece(value)  # digest and all: it may have changed since
-            number = self.next_items[owner]
-            self.next_items[owner] += 1
-            self.added[number] = piece.digest
-            self.new_items.append(codec.columns(piece))
-        return number
-
-
-def describe(codec: Codec, channel: str, value: Any) -> bytes | Pieces:
-    """Encode a channel's value: small JSON, or the pieces it is to be stored in.
-
-    Raises:
-        SerializationError: The value can't be stored; the message names the channel.
-    """
-    with about(f"channel {channel!r}"):
-        if type(value) is list and len(value) > 1:
-            return _describe_parts(codec, "$list", value, value)
-        if type(value) is dict and len(value) > 1 and all(map(_is_name, value)):
-            # An entry is an item [key, value], which SQL puts together again.
-            return _describe_parts(codec, "$dict", value, [list(e) for e in value.items()])
-        return _describe_whole(codec, value)
-
-
-def _is_name(key: Any) -> bool:
-    return type(key) is str and key.isprintable() and not key.startswith("$")
-
-
-def describe_for_later(codec: Codec, channel: str, value: Any) -> bytes | Pieces:
-    """The same with all payloads: what is stored later is the value as it is now."""
-    described = describe(codec, channel, value)
-    if isinstance(described, bytes):
-        return described
-    pieces = [
-        codec.piece(part) if piece.payload is None else piece
-        for part, piece in zip(described.values, described.pieces, strict=True)
-    ]
-    return Pieces(described.kind, described.values, pieces)
-
-
-def _describe_parts(codec: Codec, kind: Kind, value: Any, parts: list[Any]) -> bytes | Pieces:
-    try:
-        pieces = [codec.recognise(part) for part in parts]
-    except SerializationError:
-        codec.piece(value)  # raises as well, and says where in the whole value
-        raise
-    size = sum(piece.size for piece in pieces)
-    if size <= INLINE_BYTES or size < MIN_MEAN_ELEMENT_BYTES * len(pieces):
-        return _describe_whole(codec, value)
-    return Pieces(kind, parts, pieces)
-
-
-def _describe_whole(codec: Codec, value: Any) -> bytes | Pieces:
-    piece = codec.piece(value)
-    if codec.readable and piece.size <= INLINE_BYTES:
-        text: bytes = piece.payload
-        return text
-    return Pieces("$item", (value,), (piece,))
 
 
 def dump_stored(stored: Mapping[str, Stored]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from langgraph_pg_snapshot._plans.held import Awaited, hold
-from langgraph_pg_snapshot._plans.put import HEAVY, weight
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot._plans.weight import HEAVY, weight
 from langgraph_pg_snapshot.errors import about
 from langgraph_pg_snapshot.models import Target
 

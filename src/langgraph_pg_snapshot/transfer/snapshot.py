@@ -14,8 +14,9 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
-from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans import read, remove, transfer
+from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
+from langgraph_pg_snapshot._plans.put import put_checkpoint
 from langgraph_pg_snapshot._plans.steps import Plan
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.writes import put_writes
@@ -178,8 +179,8 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
             check_id("channel name", channel)
         parent = found.parent_id
         self.run(
-            storing.put_checkpoint,
-            storing.NewCheckpoint(
+            put_checkpoint,
+            NewCheckpoint(
                 Target(
                     NamespaceKey(
                         self._thread_id, check_id("checkpoint_ns", found.place.checkpoint_ns)

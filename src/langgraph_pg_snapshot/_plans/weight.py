@@ -1,0 +1,24 @@
+"""Which values take so long to encode that an event loop's thread is not to do it."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import Any
+
+# Encoding this many elements takes about a millisecond; more are not for an event loop's thread.
+HEAVY = 1_000
+CHARACTERS_AN_ELEMENT = 500
+
+
+def weight(value: Any, depth: int = 2) -> int:
+    """About how many elements a value has, without looking at more than a few of them."""
+    if isinstance(value, (str, bytes)):
+        return len(value) // CHARACTERS_AN_ELEMENT
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple, set, frozenset, deque)):
+        return 1
+    sample = list(islice(value, 20)) if depth else []
+    inside = sum(weight(element, depth - 1) for element in sample) / max(len(sample), 1)
+    return int(len(value) * max(inside, 1))

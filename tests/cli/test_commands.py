@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from shop_threads import LIAM, Run, State, build
 
+from graphs import nested_graph
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 from langgraph_pg_snapshot.sql import migrations
 
@@ -397,6 +398,39 @@ def test_thread_that_is_not_there(run: Run, command: list[str]):
     ):
         done = run(*arguments, *options)
         assert (done.code, done.out, done.err) == (1, "", f"langgraph-pg-snapshot: {said}\n")
+
+
+def test_namespaces_of_subgraphs(ready_database: str, run_on: Run):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        nested_graph(saver).invoke({"log": ["begin"]}, LIAM)
+        [inner] = {
+            each.config["configurable"]["checkpoint_ns"]
+            for each in saver.list({"configurable": {"thread_id": "liam"}})
+            if "|" in each.config["configurable"]["checkpoint_ns"]
+        }
+    place = ("--namespace", inner, "--json")
+    found = run_on(ready_database, "show", "liam", *place).json
+    assert (found["checkpoint_ns"], found["interrupts"]) == (inner, ["inside?"])
+    assert [each[:12] for each in found["state"]["log"]] == ["begin", "start", "inner before"]
+    steps = run_on(ready_database, "history", "liam", *place).json["checkpoints"]
+    assert {each["checkpoint_ns"] for each in steps} == {inner}
+    assert steps[0]["nodes"] == ["before"]
+    changed = run_on(ready_database, "diff", "liam", steps[1]["checkpoint_id"], *place).json
+    assert [each["change"] for each in changed["channels"]["log"]["items"]] == ["added"]
+
+
+def test_damaged_thread_is_told_of(ready_database: str, run_on: Run):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("liam", {"text": "long " * 90, "n": 1})
+    execute(ready_database, "DELETE FROM agent_checkpoints_items")
+    done = run_on(ready_database, "show", "liam")
+    assert (done.code, done.out) == (1, "")
+    assert "item 1 of its log is missing" in done.err
+    assert done.err.count("\n") == 1
+    # What is not damaged can be looked at all the same.
+    assert run_on(ready_database, "show", "liam", "--channel", "n").code == 0
+    assert run_on(ready_database, "history", "liam").code == 0
+    assert "is missing" in run_on(ready_database, "check", "--thread", "liam").out
 
 
 # -- import and export ------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, Interrupt, Send, interrupt
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from graphs import add_all
 from langgraph_pg_snapshot import (
@@ -215,6 +216,35 @@ def play_everywhere(saver: PostgresSnapshotSaver) -> None:
         "w", {"plain": "secret-saved", "messages": [HumanMessage("secret-saved " * 20)]}
     )
     saver.copy_thread("v", "x")
+
+
+LOOKALIKES: dict[str, Any] = {
+    "counters_since_delta_snapshot": {"notes": ["secret-counter"]},
+    "parents": {"": {"secret-parent": 1}},
+}
+
+
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+@pytest.mark.parametrize("key", LOOKALIKES)
+def test_metadata_that_only_has_the_name_of_the_hosts_is_sealed(ready_database, make, key):
+    checkpoint: Any = {**empty_checkpoint(), "channel_versions": {}}
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    metadata: Any = {"source": "input", "step": -1, key: LOOKALIKES[key]}
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
+        saver.put(config, checkpoint, metadata, {})
+        found = saver.get_tuple(config)
+        assert found is not None
+        assert found.metadata[key] == LOOKALIKES[key]
+    assert "secret" not in dump(ready_database)
+    with psycopg.connect(ready_database, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE agent_checkpoints_history SET metadata = metadata || %s", [Jsonb({key: "x"})]
+        )
+    with (
+        PostgresSnapshotSaver(ready_database, serde=make()) as saver,
+        pytest.raises(DeserializationError, match=f"metadata '{key}'"),
+    ):
+        saver.get_tuple(config)
 
 
 PLANTED = (

@@ -34,6 +34,7 @@ def _library(got, want, path):
         _pandas(got, want, path)
         return
     assert got.dtype == want.dtype, f"{path}: {got.dtype} is not {want.dtype}"
+    assert got.dtype.type is want.dtype.type, f"{path}: {got.dtype.type} is not its type"
     assert got.shape == want.shape, f"{path}: shape"
     assert got.flags.f_contiguous >= want.flags.f_contiguous, f"{path}: order"
     if want.dtype.hasobject:

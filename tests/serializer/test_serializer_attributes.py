@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -187,6 +188,20 @@ def test_attributes_that_loading_would_refuse_are_refused_when_saved(serializer,
     serializer.loads(serializer.dumps(make()))
     with pytest.raises(SerializationError, match=r"^\[0\].* can't be stored: .* attribute"):
         serializer.dumps([with_attribute(make(), name)])
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, Counter])
+def test_the_attributes_of_dicts_of_pythons_own_are_kept(serializer, kind):
+    value = with_attribute(kind(b=1, a=2), "noted")
+    assert_same(serializer.loads(serializer.dumps(value)), value)
+    with pytest.raises(SerializationError, match="the name of a method"):
+        serializer.dumps(with_attribute(kind(), "update"))
+    tree = {"$type": kind.__name__, "value": {}, "$attributes": {"update": 1}}
+    with pytest.raises(DeserializationError, match="the name of a method"):
+        serializer.decode(tree)
+    tree = {"$type": "defaultdict", "value": {}, "$attributes": {"noted": 1}}
+    with pytest.raises(DeserializationError, match="no place for attributes"):
+        serializer.decode(tree)
 
 
 @pytest.mark.parametrize("name", ["method", "__call__", "worked_out", *HIDDEN])

@@ -52,12 +52,24 @@ NUMPY = {
         lambda np: type("Celsius", (np.float64,), {})(1.5),
         "is not data",
     ),
+    "records with attributes": (
+        lambda np: array(np, np.dtype((np.record, [("a", "i4")]))),
+        "can't be described",
+    ),
+    "one record with attributes": (
+        lambda np: array(np, np.dtype((np.record, [("a", "i4")])))[0],
+        "can't be described",
+    ),
     "padded records": (
         lambda np: array(np, np.dtype([("a", "i1"), ("b", "i4")], align=True)),
         "can't be described",
     ),
 }
 PANDAS = {
+    "a year of five digits": (
+        lambda pd: pd.Timestamp(sys.modules["numpy"].datetime64(10**12, "s")),
+        "its year, 33658, does not have four digits",
+    ),
     "labels": (
         lambda pd: pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
         "forbids duplicate labels",

@@ -297,7 +297,7 @@ def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[
     metadata = dict(metadata)
     sealed = {}
     if codec.sealing:
-        sealed = {k: metadata.pop(k) for k in metadata.keys() - STRUCTURAL_METADATA}
+        sealed = {k: metadata.pop(k) for k in [*metadata] if not _is_open(k, metadata[k])}
     try:
         return dump_members(codec, metadata), sealed
     except SerializationError:
@@ -328,7 +328,7 @@ def parse_metadata(text: str) -> dict[str, Any]:
 def load_metadata_value(codec: Codec, key: str, tree: Any) -> Any:
     """The value of one key of `load_metadata`."""
     try:
-        if codec.sealing and key not in STRUCTURAL_METADATA:
+        if codec.sealing and not _is_open(key, tree):
             raise DeserializationError(_NOT_ENCRYPTED)
         if key == COUNTERS and _are_counters(tree):
             return {channel: tuple(pair) for channel, pair in tree.items()}
@@ -377,6 +377,18 @@ def _are_counters(value: Any) -> bool:
         isinstance(pair, (tuple, list)) and all(type(count) is int for count in pair)
         for pair in value.values()
     )
+
+
+def _is_open(key: str, value: Any) -> bool:
+    """Whether a serializer that may encrypt leaves a key of metadata readable.
+
+    The application can use the host's names, too: what has them must look as the host's does.
+    """
+    if key == COUNTERS:
+        return _are_counters(value)
+    if key == "parents":  # {checkpoint_ns: checkpoint_id}
+        return type(value) is dict and all(type(each) is str for each in value.values())
+    return key in STRUCTURAL_METADATA
 
 
 def _storable_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ class _Array:
             for index, item in enumerate(items):
                 flat[index] = item
         else:
-            flat = numpy.frombuffer(bytearray(from_base64(tree["data"])), dtype)
+            flat = _from_bytes(numpy, tree, dtype, math.prod(shape))
         return flat.reshape(shape, order=order)
 
 
@@ -105,7 +106,13 @@ class _Scalar:
             if dtype.kind in _PLAIN:
                 return dtype.type(value)
             return dtype.type(value) if dtype.isnative else numpy.array(value, dtype)[()]
-        return numpy.frombuffer(from_base64(tree["data"]), dtype)[0]
+        return _from_bytes(numpy, tree, dtype, 1)[0]
+
+
+def _from_bytes(numpy: Any, tree: Tree, dtype: Any, count: int) -> Any:
+    data = bytearray(from_base64(tree["data"]))
+    # Elements without bytes, as those of a dtype without fields, can't be counted by them.
+    return numpy.frombuffer(data, dtype) if dtype.itemsize else numpy.zeros(count, dtype)
 
 
 def _is_its_item(value: Any) -> bool:
@@ -121,7 +128,10 @@ def _describe(dtype: Any) -> Any:
     description = dtype.str if dtype.names is None else dtype.descr
     if dtype.kind == "T":  # StringDType, whose str is not one that NumPy reads
         description = "T"
-    if (dtype.names and dtype.hasobject) or numpy.dtype(description) != dtype:
+    elif dtype.char in "qQ" and numpy.dtype(description).char != dtype.char:
+        description = f"{dtype.str[0]}{dtype.char}"  # of a long long, which is no int64
+    made = numpy.dtype(description)
+    if (dtype.names and dtype.hasobject) or made != dtype or made.type is not dtype.type:
         raise Refused(f"can't be stored: its dtype, {dtype}, can't be described")
     return description
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph_pg_snapshot.errors import DeserializationError, SnapshotError, TypeNotAllowedError
 
-from .codec import Refused, Tree, codec_for, is_known, shown
+from .codec import CANT, Refused, Tree, codec_for, is_known, shown
 from .names import (
     at,
     class_dict,
@@ -116,7 +116,8 @@ class Classes:
         try:
             codec_for(cls)
         except Refused as refused:
-            raise TypeNotAllowedError(f"{name!r} is not built: it {refused.reason}") from None
+            reason = refused.reason.removeprefix(CANT)
+            raise TypeNotAllowedError(f"{name!r} is not built: {reason}") from None
         return cls
 
     def _upgrade_to_class(self, name: str) -> type | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder
 
 Tree = dict[str, Any]
+CANT = "can't be stored: "
 _read = type.__getattribute__  # past a metaclass that has its own
 EncodeFunction = Callable[["Encoder", Any, int], Any]
 DecodeFunction = Callable[["Decoder", Tree, int], Any]
@@ -163,7 +164,7 @@ def _find_codec(cls: type) -> Codec:
     except Refused as refused:
         reason = refused.reason
     module, name = (_read(cls, attribute) for attribute in ("__module__", "__qualname__"))
-    raise Refused(f"can't be stored: {module}.{name} {reason}")
+    raise Refused(f"{CANT}{module}.{name} {reason}")
 
 
 class Record:
@@ -224,6 +225,12 @@ class _Registered:
             raise located(error, "", f"{self.tag}, by what register() was given") from None
         return {"$type": self.tag, "value": enc.node(data, depth - 1)}
 
+    def decode_tagged(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """Read a tree by its tag, for which upgrades= may have something else."""
+        if self.tag in dec.classes.upgrades:
+            return dec.classes.decode(dec, self.tag, tree, depth)
+        return self.decode(dec, tree, depth)
+
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         data = dec.node(tree["value"], depth - 1)
         try:
@@ -252,4 +259,6 @@ def register(cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], An
         _known.pop(before)
         _forget(before)
     _registered[tag] = cls
-    add_codec(cls, _Registered(tag, encode, decode), tag)
+    codec = _Registered(tag, encode, decode)
+    add_codec(cls, codec)
+    DECODERS[tag] = codec.decode_tagged

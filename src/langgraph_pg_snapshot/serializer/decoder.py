@@ -77,11 +77,12 @@ class Decoder:
         """Read the members of a tagged object as a dict, for those who ask for its fields."""
         depth -= 1
         fields = {name: self.node(item, depth) for name, item in tree.items() if name[:1] != "$"}
-        for name in ("$extra", "$attributes"):
+        beside: dict[str, Any] = {}
+        for name in ("$attributes", "$private", "$extra"):
             more = tree.get(name)
             if isinstance(more, dict):
-                fields.update(check_type(self.node(more, depth), dict))
-        return fields
+                beside.update(check_type(self.node(more, depth), dict))
+        return fields | {name: item for name, item in beside.items() if name not in fields}
 
 
 def _decode_str(_dec: Decoder, tree: Tree, _depth: int) -> str:

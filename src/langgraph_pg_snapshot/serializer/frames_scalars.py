@@ -12,7 +12,7 @@ from langgraph_pg_snapshot.errors import DeserializationError
 
 from .arrays import library
 from .classes import check_type
-from .codec import DECODERS, Codec, Record
+from .codec import DECODERS, Codec, Record, Refused
 from .frames_zones import check_zone, leads_to, zone_of
 from .names import module_of
 from .types_time import is_plain_offset
@@ -21,11 +21,15 @@ _UNITS: Final = ("s", "ms", "us", "ns")
 _ISO: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:[+-]\d{2}:\d{2})?", re.ASCII
 )
+_MIN_YEAR: Final = 1
+_MAX_YEAR: Final = 9999
 _MINUTE: Final = timedelta(minutes=1)
 
 
 def _timestamp_parts(value: Any) -> dict[str, Any]:
     zone = value.tzinfo
+    if not _MIN_YEAR <= value.year <= _MAX_YEAR:
+        raise Refused(f"can't be stored: its year, {value.year}, does not have four digits")
     if zone is None:
         parts = {"value": value.isoformat(), "unit": value.unit}
         return {**parts, "fold": value.fold} if value.fold else parts

@@ -108,6 +108,25 @@ def _is_same(value: object, default: object) -> bool:
     return type(value) is type(default) and value == default
 
 
+def set_attributes(
+    fields: Fields, dec: Decoder, tree: Tree, depth: int, made: object, *, has_place: bool = True
+) -> None:
+    """Give an instance what is stored as its attributes, if anything is.
+
+    Raises:
+        DeserializationError: data may not set one of them, or the class has no place for any.
+    """
+    attributes = tree.get(ATTRIBUTES)
+    if attributes is None:
+        return
+    state = check_type(dec.node(attributes, depth), dict)
+    for name in state:
+        fields.check_attribute(name)
+    if not has_place:
+        raise DeserializationError(f"{fields.tag!r} has no place for attributes")
+    dict_of(made).update(state)
+
+
 class Fields:
     """The fields of a class by name, and what stands for one that stored data lacks."""
 
@@ -199,10 +218,11 @@ class Fields:
     def _default(self, name: str) -> Any:
         value = self.defaults[name]()
         if value is MISSING:
-            raise DeserializationError(
-                f"the stored {self.tag!r} has no field {name!r}, for which the class has no "
-                f"plain default: pass upgrades={{{self.tag!r}: a function of the stored fields}}"
-            )
+            said = f"the stored {self.tag!r} has no field {name!r}, for which the class has no"
+            way = "plain default"
+            if ":" in self.tag:  # which upgrades= has no other than
+                way = f"{way}: pass upgrades={{{self.tag!r}: a function of the stored fields}}"
+            raise DeserializationError(f"{said} {way}")
         return value
 
     def _warn_dropped(self, name: str) -> None:

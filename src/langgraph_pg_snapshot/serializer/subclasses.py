@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from langgraph_pg_snapshot.errors import DeserializationError
-
 from .classes import check_type
 from .codec import ENCODERS, Codec, Refused, Tree, located
 from .decoder import Decoder
@@ -18,6 +16,7 @@ from .state import (
     check_rebuildable,
     dict_of,
     has_dict,
+    set_attributes,
     slots_of,
 )
 
@@ -78,14 +77,7 @@ class _Subclass:
         else:
             made = self.base.__new__(self.cls)
             fill(made, content)
-        attributes = tree.get(ATTRIBUTES)
-        if attributes is not None:
-            state = check_type(dec.node(attributes, depth), dict)
-            for name in state:
-                self.fields.check_attribute(name)
-            if not self.has_dict:
-                raise DeserializationError(f"{self.tag!r} has no place for attributes")
-            dict_of(made).update(state)
+        set_attributes(self.fields, dec, tree, depth, made, has_place=self.has_dict)
         return made
 
 

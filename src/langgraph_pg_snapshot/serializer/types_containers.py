@@ -16,6 +16,7 @@ from .classes import check_type
 from .codec import Refused, Tree, add_codec, add_record, located
 from .decoder import Decoder
 from .encoder import Encoder, encode_dict
+from .state import ATTRIBUTES, Fields, dict_of, has_dict, set_attributes
 
 # What a defaultdict may call for a missing key, on either side.
 _FACTORIES: dict[str, Callable[[], Any]] = {
@@ -85,22 +86,32 @@ class _DictKind:
 
     def __init__(self, cls: type[dict[Any, Any]]) -> None:
         self.cls = cls
+        self.has_dict = has_dict(cls)
+        self.fields = Fields(cls, cls.__name__, {})
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         # dict() would ask an OrderedDict for its own order, which is the one that counts.
         plain = dict(value.items())
-        return {"$type": self.cls.__name__, "value": encode_dict(enc, plain, depth - 1)}
+        tree: Tree = {"$type": self.fields.tag, "value": encode_dict(enc, plain, depth - 1)}
+        attributes = self.fields.attributes(dict_of(value)) if self.has_dict else {}
+        if attributes:
+            tree[ATTRIBUTES] = encode_dict(enc, attributes, depth - 1)
+        return tree
 
     def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         made = self.cls()
-        # Counter.update() counts; what is wanted is to set.
-        dict.update(made, check_type(dec.node(tree["value"], depth - 1), dict))
+        self.fill(made, check_type(dec.node(tree["value"], depth - 1), dict))
+        set_attributes(self.fields, dec, tree, depth - 1, made, has_place=self.has_dict)
         return made
+
+    def fill(self, made: dict[Any, Any], content: dict[Any, Any]) -> None:
+        # Counter.update() counts; what is wanted is to set.
+        dict.update(made, content)
 
 
 class _OrderedDict(_DictKind):
-    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
-        return OrderedDict(check_type(dec.node(tree["value"], depth - 1), dict))
+    def fill(self, made: dict[Any, Any], content: dict[Any, Any]) -> None:
+        made.update(content)  # dict.update() would leave it without an order
 
 
 class _DefaultDict(_DictKind):

@@ -58,6 +58,8 @@ class _Enum:
     def __init__(self, cls: type[enum.Enum]) -> None:
         self.cls = cls
         self.tag = tag_of(cls)
+        self.is_flag = is_flag(cls)
+        self.remembered: set[int] = set()  # combinations that can be made again
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
         state = dict_of(value)
@@ -66,7 +68,7 @@ class _Enum:
         if (
             type(stored) in (str, int)
             and self._values().get(stored) is value
-            and (member is value or not is_flag(self.cls) or combines(self.cls, stored))
+            and (member is value or not self.is_flag or self._combines(stored))
         ):
             return {"$type": self.tag, "value": enc.node(stored, depth - 1)}
         if member is not value:
@@ -81,12 +83,17 @@ class _Enum:
             if type(value) is not int:
                 check_type(value, str)
             found = self._values().get(value)
-            if found is None and type(value) is int and is_flag(self.cls):
+            if found is None and type(value) is int and self.is_flag:
                 found = combination(self.cls, value)
         if found is None:
             stored = tree.get("name", tree.get("value"))
             raise DeserializationError(f"{self.tag!r} has no member {stored!r}")
         return found
+
+    def _combines(self, value: int) -> bool:
+        if value not in self.remembered and combines(self.cls, value):
+            self.remembered.add(value)
+        return value in self.remembered
 
     def _members(self) -> dict[str, object]:
         return attribute_of(self.cls, "_member_map_")  # type: ignore[no-any-return]  # of any enum

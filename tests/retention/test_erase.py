@@ -63,7 +63,7 @@ def threads(saver):
         ({"n": 1}, {"now"}),
         ({"user_id": ["ada"]}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_who_ever_said_it_goes(saver, threads, monkeypatch, wanted, gone):
     monkeypatch.setattr(erase, "PAGE", 2)

@@ -8,6 +8,7 @@ from itertools import permutations
 import pytest
 
 from helpers import Chain, checkpoint_of, config_of, id_of, new_id, next_version
+from langgraph_pg_snapshot import RetentionPolicy, SnapshotError
 from langgraph_pg_snapshot._plans import held
 
 T = "thread"
@@ -33,9 +34,30 @@ def test_a_put_on_a_parent_that_was_erased_is_not_stored(saver, other, rows, cap
     assert saver.get_tuple(late) is None
     assert rows(T) == {}
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert len(said) == 2
-    assert f"checkpoint {id_of(late)!r} of thread 'thread'" in said[0]
+    assert [line.split()[0] for line in said] == ["checkpoint", "writes", "checkpoint"]
+    assert all(f"checkpoint {id_of(late)!r} of thread 'thread'" in line for line in said[:2])
     assert said[0].endswith("comes too late and is not stored: the thread was erased")
+
+
+@pytest.mark.parametrize("how", ["prune", "sweep"])
+@pytest.mark.parametrize("ns", ["", "sub"])
+def test_a_parent_that_was_swept_is_no_parent_that_was_erased(saver, other, how, ns):
+    """A run on a thread that was erased and started anew, while its history is shortened."""
+    old = put(saver)
+    other.delete_thread(T)
+    root = put(other)
+    parent = root if ns == "" else put(saver, None, ns, parents={"": id_of(root)})
+    newer = put(other, id_of(parent), ns, parents={"": id_of(root)})
+    put(other, id_of(root))
+    if how == "prune":
+        other.prune([T])
+    else:
+        other.sweep(RetentionPolicy(keep_last=1))
+    assert saver.get_tuple(parent) is None
+    put(saver, id_of(parent), ns, parents={"": id_of(root)})
+    assert id_of(other.get_tuple(config_of(T, None, ns)).config) > id_of(newer)
+    late = put(saver, id_of(old), parents={})
+    assert saver.get_tuple(late) is None
 
 
 @pytest.mark.parametrize("knows", [True, False])
@@ -143,8 +165,8 @@ def test_what_waits_is_what_was_put_not_what_became_of_it(saver, other):
     assert other.get_tuple(config_of(T)).pending_writes == [("task", "a", [{"text": "as written"}])]
 
 
-def test_only_so_much_waits(saver, other, monkeypatch):
-    monkeypatch.setattr(held, "MAX_HELD", 3)
+def test_only_so_much_waits(saver, other, monkeypatch, caplog):
+    monkeypatch.setattr(held, "MAX_HELD_BYTES", 3_500)
     put(saver)
     other.delete_thread(T)
     ids = [new_id() for _ in range(5)]
@@ -157,6 +179,53 @@ def test_only_so_much_waits(saver, other, monkeypatch):
         parent = id_
         found = other.get_tuple(config_of(T)).pending_writes
         assert found == ([] if n < 2 else [("task", "a", id_)])
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(said) == 2
+    assert all("too much waits" in line for line in said)
+
+
+def test_what_waits_for_what_was_refused_waits_no_longer(saver, other, rows):
+    """Writes, calls of subgraphs and their writes, before and after it."""
+    chain = Chain(saver, T)
+    chain.put({"a": 1})
+    other.delete_thread(T)
+    refused = new_id()
+    held_back = saver.saver._store.held
+
+    def come_late(task):
+        call = put(saver, None, f"call:{task}", parents={"": refused})
+        saver.put_writes(call, [("a", 1)], task)
+        saver.put_writes(config_of(T, refused), [("a", 1)], task)
+
+    come_late("before")
+    assert len(held_back._held) == 3
+    chain.put({"a": 2}, checkpoint_id=refused)
+    assert not held_back._held
+    come_late("after")
+    assert not held_back._held
+    assert not held_back._checkpoints
+    assert (held_back._size, held_back._by_key) == (0, {})
+    assert rows(T) == {}
+
+
+def test_one_that_fails_leaves_the_others_stored(saver, other, monkeypatch):
+    put(saver)
+    other.delete_thread(T)
+    root = new_id()
+    for task in ("1", "2", "3"):
+        saver.put_writes(config_of(T, root), [("a", task)], task)
+    [_, second, _] = saver.saver._store.held._held.values()
+
+    def fail():
+        raise SnapshotError("the second fails")
+        yield
+
+    object.__setattr__(second, "attempt", fail)
+    with pytest.raises(SnapshotError, match="the second fails"):
+        saver.put(config_of(T), checkpoint_of({}, {}, root), {}, {})
+    found = other.get_tuple(config_of(T)).pending_writes
+    assert found == [("1", "a", "1"), ("3", "a", "3")]
+    assert not saver.saver._store.held._held
 
 
 def test_late_writes_of_what_was_pruned_are_not_stored(saver, other, rows):

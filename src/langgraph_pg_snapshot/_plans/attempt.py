@@ -94,6 +94,14 @@ class Attempt:
         yield from lock_threads(self.store, [self.new.target.key.thread_id])
         return (yield from self.on(None, retried=True))
 
+    @property
+    def size(self) -> int:
+        """The bytes of what is encoded."""
+        return sum(
+            len(value) if isinstance(value, bytes) else sum(piece.size for piece in value.pieces)
+            for value in self.described.values()
+        )
+
     def encode(self) -> None:
         """Encode every value now, rather than when it is stored."""
         for channel, value in self.new.checkpoint["channel_values"].items():

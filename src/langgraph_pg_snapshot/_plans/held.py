@@ -8,7 +8,8 @@ checkpoint stores them with it, and if nobody does, nothing of them was ever vis
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import logging
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,8 +18,13 @@ from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot._plans.steps import Plan
 from langgraph_pg_snapshot.models import NamespaceKey
 
-# Most wait for a moment; those of erased threads wait for ever, until newer ones push them out.
-MAX_HELD = 1_000
+logger = logging.getLogger("langgraph_pg_snapshot")
+
+# Things wait for a moment only, on threads that were erased lately: until their checkpoint comes.
+MAX_HELD_BYTES = 64 * 2**20
+# What waits takes so much besides its values, about.
+_ENTRY_BYTES = 1_000
+MAX_REFUSED = 20_000
 
 Attempt: TypeAlias = Callable[[], Plan[bool]]
 """Stores something if its time has come, and tells whether it had."""
@@ -47,39 +53,68 @@ class Held:
     Attributes:
         awaited: The checkpoint that it waits for.
         attempt: Stores it.
+        size: The bytes of its values, about.
         checkpoint: What it will be, if it is a checkpoint itself.
     """
 
     awaited: Awaited
     attempt: Attempt
+    size: int
     checkpoint: Awaited | None
 
 
 class HeldBack:
-    """What waits; if it is too much, the oldest goes. Safe to share between threads."""
+    """What waits, and which checkpoints were refused; if it is too much, the oldest goes.
+
+    Safe to share between threads.
+    """
 
     def __init__(self) -> None:
         self._held: OrderedDict[int, Held] = OrderedDict()
+        self._by_key: dict[NamespaceKey, dict[int, Held]] = {}
+        self._checkpoints: Counter[Awaited] = Counter()
+        self._size = 0
+        self._refused: OrderedDict[tuple[NamespaceKey, str], None] = OrderedDict()
         self._lock = ForkLock()  # held for dict operations only, never over I/O
 
     def has(self, checkpoint: Awaited) -> bool:
         """Whether this checkpoint is among what waits."""
-        if not self._held:
-            return False
-        with self._lock:
-            return any(held.checkpoint == checkpoint for held in self._held.values())
+        return checkpoint in self._checkpoints
 
     def add(self, held: Held) -> None:
         """Have it wait."""
         with self._lock:
             self._held[id(held)] = held
-            if len(self._held) > MAX_HELD:
-                self._held.popitem(last=False)
+            self._by_key.setdefault(held.awaited.key, {})[id(held)] = held
+            if held.checkpoint is not None:
+                self._checkpoints[held.checkpoint] += 1
+            self._size += held.size + _ENTRY_BYTES
+            while self._size > MAX_HELD_BYTES:
+                oldest = next(iter(self._held.values()))
+                self._remove(oldest)
+                logger.warning(
+                    "something of thread %r (namespace %r) has waited for checkpoint %r, and is "
+                    "dropped: too much waits",
+                    *(*oldest.awaited.key, oldest.awaited.checkpoint_id),
+                )
 
     def discard(self, held: Held) -> None:
         """It needs to wait no longer."""
         with self._lock:
-            self._held.pop(id(held), None)
+            self._remove(held)
+
+    def _remove(self, held: Held) -> None:
+        if self._held.pop(id(held), None) is None:
+            return
+        self._size -= held.size + _ENTRY_BYTES
+        siblings = self._by_key[held.awaited.key]
+        del siblings[id(held)]
+        if not siblings:
+            del self._by_key[held.awaited.key]
+        if held.checkpoint is not None:
+            self._checkpoints[held.checkpoint] -= 1
+            if not self._checkpoints[held.checkpoint]:
+                del self._checkpoints[held.checkpoint]
 
     def waiting_for(self, key: NamespaceKey, checkpoint_id: str) -> list[Held]:
         """What waits for this checkpoint, in the order in which it came."""
@@ -88,34 +123,59 @@ class HeldBack:
         with self._lock:
             return [
                 held
-                for held in self._held.values()
-                if held.awaited.key == key
-                and (
-                    held.awaited.checkpoint_id == checkpoint_id
-                    or (held.awaited.or_later and held.awaited.checkpoint_id < checkpoint_id)
-                )
+                for held in self._by_key.get(key, {}).values()
+                if held.awaited.checkpoint_id == checkpoint_id
+                or (held.awaited.or_later and held.awaited.checkpoint_id < checkpoint_id)
             ]
+
+    def refuse(self, key: NamespaceKey, checkpoint_id: str) -> None:
+        """Note that a checkpoint came too late: so does what builds on it."""
+        with self._lock:
+            self._refused[key, checkpoint_id] = None
+            if len(self._refused) > MAX_REFUSED:
+                self._refused.popitem(last=False)
+
+    def is_refused(self, key: NamespaceKey, checkpoint_id: str) -> bool:
+        """Whether a checkpoint came too late, of a run in this process."""
+        return (key, checkpoint_id) in self._refused
 
 
 def hold(
-    held_back: HeldBack, attempt: Attempt, awaited: Awaited, checkpoint: Awaited | None = None
+    held_back: HeldBack,
+    attempt: Attempt,
+    awaited: Awaited,
+    size: int,
+    checkpoint: Awaited | None = None,
 ) -> Plan[None]:
-    """Have something wait for a checkpoint."""
-    held = Held(awaited, attempt, checkpoint)
+    """Have something of so many bytes wait for a checkpoint."""
+    held = Held(awaited, attempt, size, checkpoint)
     held_back.add(held)
-    # The checkpoint may have been stored meanwhile: then nobody else would come for it.
-    if (yield from attempt()):
+    # The checkpoint may have been stored, or refused, meanwhile: then nobody else would come.
+    if (yield from attempt()) or held_back.is_refused(awaited.key, awaited.checkpoint_id):
         held_back.discard(held)
 
 
 def release(held_back: HeldBack, key: NamespaceKey, checkpoint_id: str) -> Plan[None]:
-    """Store what waited for this checkpoint, which was just stored."""
+    """Store what waited for this checkpoint, which was just stored.
+
+    Raises:
+        Exception: What the first one that failed has raised; the others were stored.
+    """
+    failure: Exception | None = None
     for held in held_back.waiting_for(key, checkpoint_id):
-        yield from held.attempt()
+        try:
+            yield from held.attempt()
+        except Exception as error:  # noqa: BLE001 -- raised below
+            failure = failure or error
         held_back.discard(held)  # not before: others may be waiting for it
+    if failure is not None:
+        raise failure
 
 
 def give_up(held_back: HeldBack, key: NamespaceKey, checkpoint_id: str) -> None:
     """What waits for this checkpoint need not wait: it won't be stored."""
+    held_back.refuse(key, checkpoint_id)
     for held in held_back.waiting_for(key, checkpoint_id):
         held_back.discard(held)
+        if held.checkpoint is not None:
+            give_up(held_back, held.checkpoint.key, held.checkpoint.checkpoint_id)

@@ -40,34 +40,49 @@ class Erased:
 
     Attributes:
         thread_at: When the thread was erased, if it was.
+        up_to: The newest checkpoint that was erased with it, if there was one.
         run: Whether this run was, wherever it is at work.
         root_is_stored: Whether the root checkpoint of a subgraph's call is stored.
         parent_is_stored: Whether the parent is.
         parent_waits: Whether it is held back, or was just before the look.
+        is_refused: Whether parent, or root checkpoint, came too late itself.
     """
 
     thread_at: datetime | None = None
+    up_to: str | None = None
     run: bool = False
     root_is_stored: bool = False
     parent_is_stored: bool = False
     parent_waits: bool = False
+    is_refused: bool = False
 
     def makes_late(self, new: NewCheckpoint) -> Late | None:
         """Whether a put of this checkpoint is a late one of what was erased.
 
-        A thread that was erased starts anew with a checkpoint that has no parent. One that has a
-        parent which is not stored goes on with what was erased; so does a subgraph's that belongs
-        to such a root checkpoint. But those may also have been faster than it. (What is brought
-        over from another saver is no run's.)
+        A thread that was erased starts anew with a checkpoint that has no parent. One whose parent
+        was erased, or came too late itself, goes on with what was erased; so does a subgraph's that
+        belongs to such a root checkpoint. (A parent may also be gone for another reason: a sweep.)
+        A subgraph's checkpoint may also have been faster than the root's. What is brought over from
+        another saver is no run's.
         """
+        if new.with_unversioned:
+            return None
         if self.run:
             return Late("run")
-        if self.thread_at is None or self.parent_is_stored or new.with_unversioned:
+        builds_on = new.root if new.parent_id is None else Awaited(new.target.key, new.parent_id)
+        is_there = self.root_is_stored if new.parent_id is None else self.parent_is_stored
+        if self.thread_at is None or builds_on is None or is_there:
             return None
-        if new.parent_id is not None:
-            parent = Awaited(new.target.key, new.parent_id)
-            return Late("thread", parent if self.parent_waits else None)
-        return None if new.root is None or self.root_is_stored else Late("thread", new.root)
+        if self.parent_waits or (
+            new.parent_id is None and (builds_on.or_later or not self._is_gone(builds_on))
+        ):
+            return Late("thread", builds_on)
+        return Late("thread") if self._is_gone(builds_on) else None
+
+    def _is_gone(self, checkpoint: Awaited) -> bool:
+        return self.is_refused or (
+            self.up_to is not None and checkpoint.checkpoint_id <= self.up_to
+        )
 
 
 def read_lineage(
@@ -86,13 +101,13 @@ def read_lineage(
         store.queries("get_lineage"),
         {
             **key._asdict(),
-            "run_id": new.run_id,
+            "running": new.running,
             "root_id": new.root.checkpoint_id if new.root is not None else None,
             "or_later": new.root is not None and new.root.or_later,
             "checkpoint_ids": [each for each in wanted if each is not None],
         },
     )
-    thread_at, run, root_is_stored, epoch, appended, next_items, *_ = rows[0]
+    thread_at, up_to, run, root_is_stored, epoch, appended, next_items, *_ = rows[0]
     digests: dict[int, bytes] = {}
     layouts: dict[str | None, Layout] = {}
     for *_, checkpoint_id, versions, channel_values, joined in rows:
@@ -100,12 +115,16 @@ def read_lineage(
             stored = load_stored(channel_values)
             layouts[checkpoint_id] = layout_of(orjson.loads(versions), stored)
             digests |= _digests_by_item(joined, numbers_of(runs_in(stored.values())))
+    root, refused = new.root, store.held.is_refused
     erased = Erased(
         thread_at,
+        up_to,
         run,
         root_is_stored,
         parent_is_stored=new.parent_id is not None and parent_id in layouts,
         parent_waits=parent_waits,
+        is_refused=(new.parent_id is not None and refused(key, new.parent_id))
+        or (root is not None and refused(root.key, root.checkpoint_id)),
     )
     if epoch is None:
         return KnownLog.new(), erased

@@ -37,6 +37,11 @@ class NewCheckpoint:
         return run_id if isinstance(run_id, str) else None
 
     @property
+    def running(self) -> str | None:
+        """The run that is at work: none, if it is brought over from another saver."""
+        return None if self.with_unversioned else self.run_id
+
+    @property
     def root(self) -> Awaited | None:
         """The root checkpoint that a subgraph's call belongs to, if it is a subgraph's."""
         key, parents = self.target.key, self.metadata.get("parents")
@@ -65,6 +70,7 @@ def checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
         # "exit" durability puts a checkpoint over itself: that does not make it its own parent
         "parent_checkpoint_id": None if parent_id == checkpoint_id else parent_id,
         "run_id": new.run_id,
+        "running": new.running,
         "header": header,
         "metadata": metadata,
         "sealed_type": sealed.type if sealed else None,

@@ -51,16 +51,16 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
     if late.awaited is not None:
         attempt.encode()  # the application may change its values while this waits
         again = partial(_put_again, attempt)
-        yield from hold(store.held, again, late.awaited, Awaited(key, checkpoint_id))
+        yield from hold(store.held, again, late.awaited, attempt.size, Awaited(key, checkpoint_id))
         return
     logger.info(
         "checkpoint %r of thread %r (namespace %r) comes too late and is not stored: the %s was "
         "erased",
         *(checkpoint_id, *key, late.what),
     )
-    for given_up in (checkpoint_id, new.parent_id):
-        if given_up is not None:
-            give_up(store.held, key, given_up)
+    give_up(store.held, key, checkpoint_id)
+    if new.parent_id is not None and late.what == "thread":
+        give_up(store.held, key, new.parent_id)
     # Its writes may have come before it, and before the erasure, which did not know them for what
     # they are.
     at = {**key._asdict(), "checkpoint_id": checkpoint_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,8 +13,13 @@ from langgraph_pg_snapshot._plans.held import Awaited, hold
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.weight import HEAVY, weight
-from langgraph_pg_snapshot.errors import about
+from langgraph_pg_snapshot.errors import ConcurrentWriteError, about
 from langgraph_pg_snapshot.models import Target
+
+logger = logging.getLogger("langgraph_pg_snapshot")
+
+# Removals come one after the other now and then; that they come at every try has to end somewhere.
+MAX_TRIES = 10
 
 
 def put_writes(
@@ -52,7 +58,7 @@ def put_writes(
         "checkpoint_id": target.checkpoint_id,
         "task_id": task_id,
         "task_path": task_path,
-        "run_id": run_id,
+        "running": run_id,
         "indices": list(rows),
         "channels": [channel for channel, _ in rows.values()],
         "values": [columns.json for _, columns in rows.values()],
@@ -65,9 +71,21 @@ def put_writes(
     ):
         return
     attempt = partial(_put_early_writes, store, params)
-    if not (yield from attempt()):
-        yield from hold(store.held, attempt, Awaited(target.key, target.checkpoint_id))
+    if (yield from attempt()):
+        return
+    if store.held.is_refused(target.key, target.checkpoint_id):
+        logger.info(
+            "writes to checkpoint %r of thread %r (namespace %r) come too late and are not stored",
+            *(target.checkpoint_id, *target.key),
+        )
+        return
+    size = sum(len(c.json or "") + len(c.blob or b"") for _, c in rows.values())
+    yield from hold(store.held, attempt, Awaited(target.key, target.checkpoint_id), size)
 
 
 def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
-    return bool((yield Stmt(store.queries("put_early_writes"), params)))
+    for _ in range(MAX_TRIES):
+        [(is_stored, is_settled)] = yield Stmt(store.queries("put_early_writes"), params)
+        if is_stored or is_settled:
+            return bool(is_stored)
+    raise ConcurrentWriteError

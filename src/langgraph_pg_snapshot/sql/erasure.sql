@@ -15,12 +15,15 @@ FOR UPDATE
 -- erased. (Rows of these
 -- threads that belong to no namespace are not supposed to be there; they go, too.)
 WITH noted AS (
-    INSERT INTO {erased} AS e (thread_id, run_id)
-    SELECT given.thread_id, '' FROM unnest(%(thread_ids)s::text[]) AS given (thread_id)
+    INSERT INTO {erased} AS e (thread_id, run_id, up_to)
+    SELECT given.thread_id, '', max(h.checkpoint_id)
+    FROM unnest(%(thread_ids)s::text[]) AS given (thread_id)
+    LEFT JOIN {history} AS h ON h.thread_id = given.thread_id
     WHERE %(is_noted)s::boolean
     GROUP BY given.thread_id
     ORDER BY given.thread_id
-    ON CONFLICT (thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at
+    ON CONFLICT (thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at,
+        up_to = greatest(e.up_to, EXCLUDED.up_to)
 ), gone AS MATERIALIZED (
     SELECT gone.thread_id, gone.checkpoint_ns
     FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])

@@ -96,35 +96,37 @@ SELECT f.yes FROM fitting AS f
 
 -- name: put_early_writes
 -- Store the writes of one task, if their checkpoint is stored, or is to be the newest one of a thread of
--- which nothing was erased lately.
+-- which nothing was erased lately. Tells whether they are stored; and if not, whether that is settled:
+-- it is not if something was removed while this statement waited.
 WITH thread AS MATERIALIZED (
     SELECT t.checkpoint_ns, t.epoch FROM {threads} AS t
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
     ORDER BY t.checkpoint_ns DESC
     LIMIT 1
     FOR KEY SHARE
-), fitting AS MATERIALIZED (
-    SELECT true AS yes
+), settled AS MATERIALIZED (
     -- A removal that ends while this statement waits for it is not among what it sees
+    SELECT true AS yes
     WHERE (SELECT (t.checkpoint_ns, t.epoch) FROM thread AS t) IS NOT DISTINCT FROM (
-            SELECT (t.checkpoint_ns, t.epoch) FROM {threads} AS t
-            WHERE t.thread_id = %(thread_id)s::text
-                AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
-            ORDER BY t.checkpoint_ns DESC
-            LIMIT 1)
-        AND (EXISTS (
-                SELECT 1 FROM {history} AS h
-                WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
-                    AND h.checkpoint_id = %(checkpoint_id)s::text)
-            OR NOT EXISTS (
-                SELECT 1 FROM {history} AS h
-                WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
-                    AND h.checkpoint_id > %(checkpoint_id)s::text)
-            AND NOT EXISTS (
-                SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text)
-            AND NOT {run_is_erased})
+        SELECT (t.checkpoint_ns, t.epoch) FROM {threads} AS t
+        WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
+        ORDER BY t.checkpoint_ns DESC
+        LIMIT 1)
+), fitting AS MATERIALIZED (
+    SELECT s.yes FROM settled AS s
+    WHERE EXISTS (
+            SELECT 1 FROM {history} AS h
+            WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+                AND h.checkpoint_id = %(checkpoint_id)s::text)
+        OR NOT EXISTS (
+            SELECT 1 FROM {history} AS h
+            WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+                AND h.checkpoint_id > %(checkpoint_id)s::text)
+        AND NOT EXISTS (
+            SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text)
+        AND NOT {run_is_erased}
 ), {insert_writes}
-SELECT f.yes FROM fitting AS f
+SELECT EXISTS (SELECT 1 FROM fitting), EXISTS (SELECT 1 FROM settled)
 
 -- name: insert_writes
 -- (Part of a statement.) Ordinary writes keep their first version when a task is retried; those with
@@ -149,7 +151,7 @@ stored AS (
 -- (Part of a statement.) Whether the run was erased, wherever it is at work. Without one it costs nothing.
 EXISTS (
     SELECT 1 FROM {erased} AS e
-    WHERE e.thread_id = '' AND e.run_id = nullif(%(run_id)s::text, ''))
+    WHERE e.thread_id = '' AND e.run_id = nullif(%(running)s::text, ''))
 
 -- name: get_lineage
 -- What a writer must know to build on checkpoints: whether thread or run were erased, and whether
@@ -157,8 +159,7 @@ EXISTS (
 -- laid out, and the digests of their items (sixteen zero bytes where none is stored). One row if
 -- none of them is there.
 SELECT
-    (SELECT e.erased_at FROM {erased} AS e
-     WHERE e.thread_id = %(thread_id)s::text AND e.run_id = ''),
+    erased.erased_at, erased.up_to,
     {run_is_erased},
     EXISTS (
         SELECT 1 FROM {history} AS r
@@ -168,6 +169,7 @@ SELECT
     t.epoch, t.appended, t.next_items::text, h.checkpoint_id, (h.header -> 'channel_versions')::text,
     h.channel_values::text, known.digests
 FROM (VALUES (true)) AS asked
+LEFT JOIN {erased} AS erased ON erased.thread_id = %(thread_id)s::text AND erased.run_id = ''
 LEFT JOIN {threads} AS t
     ON t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
 LEFT JOIN {history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns

@@ -77,5 +77,6 @@ CREATE TABLE {erased} (
     thread_id text COLLATE "C" NOT NULL,
     run_id    text COLLATE "C" NOT NULL,
     erased_at timestamptz NOT NULL DEFAULT now(),
+    up_to     text COLLATE "C",
     PRIMARY KEY (thread_id, run_id)
 );

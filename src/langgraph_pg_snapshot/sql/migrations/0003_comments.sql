@@ -55,6 +55,7 @@ COMMENT ON TABLE {erased} IS 'Threads, and runs of threads, that were erased: wh
 COMMENT ON COLUMN {erased}.thread_id IS 'the thread; empty: wherever the run was at work';
 COMMENT ON COLUMN {erased}.run_id IS 'the run that was erased; empty: the whole thread was';
 COMMENT ON COLUMN {erased}.erased_at IS 'when';
+COMMENT ON COLUMN {erased}.up_to IS 'the newest checkpoint that was erased with the thread';
 
 COMMENT ON TABLE {migrations} IS 'The steps that made these tables';
 COMMENT ON COLUMN {migrations}.version IS 'its number';

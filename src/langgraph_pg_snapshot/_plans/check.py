@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from langgraph_pg_snapshot._plans.codec import (
-    Blob,
+from langgraph_pg_snapshot._plans.codec import Blob, parse_json
+from langgraph_pg_snapshot._plans.columns import (
     load_header,
     load_metadata_value,
     load_sealed,
-    parse_json,
     parse_metadata,
 )
 from langgraph_pg_snapshot._plans.layout import (

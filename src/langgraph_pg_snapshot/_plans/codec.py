@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -16,30 +15,20 @@ from langgraph_pg_snapshot.errors import (
     DeserializationError,
     SerializationError,
     SnapshotError,
-    about,
 )
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.sight import Sight
-from langgraph_pg_snapshot.serializer.stored import Opaque, StoredForm
+from langgraph_pg_snapshot.serializer.stored import StoredForm
 
 DIGEST_BYTES = 16
 NO_DIGEST = bytes(DIGEST_BYTES)
 # A digest, and the transaction that wrote the row.
 STAMP_BYTES = DIGEST_BYTES + 4
 
-# What a serializer that may encrypt leaves readable: the saver itself goes by these, and none of
-# them is a value of the application's.
-COUNTERS = "counters_since_delta_snapshot"  # DeltaChannels: {channel: (updates, supersteps)}
-STRUCTURAL_METADATA = frozenset({"source", "step", "parents", COUNTERS})
-STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "updated_channels"})
-
-_NOT_ENCRYPTED = (
+NOT_ENCRYPTED = (
     "it was stored by a serializer that does not encrypt, and one that may refuses that: "
     "copy such state over with a saver that has the serializer it was saved with"
 )
-
-# What reads and writes channel versions: they are text or numbers, whatever the codec.
-_VERSIONS = SnapshotSerializer()
 
 # Digests of values that are stored encrypted stay in this process, and mean nothing outside it.
 _PROCESS_KEY = secrets.token_bytes(32)
@@ -156,7 +145,7 @@ class BytesCodec:
 
     def load_json(self, tree: Any) -> Any:
         if self.sealing:
-            raise DeserializationError(_NOT_ENCRYPTED)
+            raise DeserializationError(NOT_ENCRYPTED)
         return self.snapshot.decode(tree)
 
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
@@ -214,12 +203,12 @@ class EncryptedCodec(BytesCodec):
         return Columns(None, None, f"{piece.payload.type}+{cipher}", data)
 
     def load_json(self, tree: Any) -> Any:  # noqa: ARG002 -- refused, whatever it is
-        raise DeserializationError(_NOT_ENCRYPTED)
+        raise DeserializationError(NOT_ENCRYPTED)
 
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:
         plain_type, _, cipher = blob.type.partition("+")
         if not cipher:
-            raise DeserializationError(_NOT_ENCRYPTED)
+            raise DeserializationError(NOT_ENCRYPTED)
         try:
             plain = Blob(plain_type, self.encrypting.cipher.decrypt(cipher, blob.data))
         except Exception as error:
@@ -254,172 +243,3 @@ def parse_json(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise DeserializationError(f"the stored JSON can't be read: {error}") from error
-
-
-def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A checkpoint without its id and values, and what of it has to be sealed."""
-    header = {k: v for k, v in checkpoint.items() if k not in ("id", "channel_values")}
-    versions = header.pop("channel_versions")
-    sealed = {}
-    if codec.sealing:
-        sealed = {k: header.pop(k) for k in header.keys() - STRUCTURAL_HEADER if header[k]}
-    tree = codec.snapshot.encode(header, keep_order=False)
-    # By channel whatever their names: SQL looks for them, and encode() would wrap "$name".
-    tree["channel_versions"] = {
-        str.__str__(channel): _VERSIONS.encode(version) for channel, version in versions.items()
-    }
-    return orjson.dumps(tree).decode(), sealed
-
-
-def load_header(codec: Codec, text: str) -> dict[str, Any]:
-    """What `dump_header` wrote, without what is sealed.
-
-    Raises:
-        DeserializationError: It is something else.
-    """
-    with about("header"):
-        tree = parse_json(text)
-        if type(tree) is not dict or type(tree.get("channel_versions")) is not dict:
-            raise DeserializationError("it has no channel_versions")
-        if codec.sealing and any(tree[k] for k in tree.keys() - STRUCTURAL_HEADER):
-            raise DeserializationError(_NOT_ENCRYPTED)
-        versions = load_versions(tree.pop("channel_versions"))
-        return {**_members(codec.snapshot.decode(tree)), "channel_versions": versions}
-
-
-def load_versions(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The channel_versions of a stored header."""
-    return {channel: _VERSIONS.decode(version) for channel, version in tree.items()}
-
-
-def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Metadata as JSON that SQL can filter by, and what of it has to be sealed."""
-    metadata = dict(metadata)
-    sealed = {}
-    if codec.sealing:
-        sealed = {k: metadata.pop(k) for k in [*metadata] if not _is_open(k, metadata[k])}
-    try:
-        return dump_members(codec, metadata), sealed
-    except SerializationError:
-        return dump_members(codec, {k: _storable(codec, v) for k, v in metadata.items()}), sealed
-
-
-def load_metadata(codec: Codec, text: str) -> dict[str, Any]:
-    """What `dump_metadata` wrote, without what is sealed.
-
-    Raises:
-        DeserializationError: Something in it can't be read; the message names the key.
-    """
-    return {
-        key: load_metadata_value(codec, key, tree) for key, tree in parse_metadata(text).items()
-    }
-
-
-def parse_metadata(text: str) -> dict[str, Any]:
-    """The metadata column as JSON by key.
-
-    Raises:
-        DeserializationError: It is something else.
-    """
-    with about("metadata"):
-        return _members(parse_json(text))
-
-
-def load_metadata_value(codec: Codec, key: str, tree: Any) -> Any:
-    """The value of one key of `load_metadata`."""
-    try:
-        if codec.sealing and not _is_open(key, tree):
-            raise DeserializationError(_NOT_ENCRYPTED)
-        if key == COUNTERS and _are_counters(tree):
-            return {channel: tuple(pair) for channel, pair in tree.items()}
-        return codec.snapshot.decode(tree)
-    except SnapshotError:
-        with about(f"metadata {key!r}"):
-            raise
-
-
-def load_sealed(codec: Codec, blob: Blob) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The metadata and the header that `seal` hid.
-
-    Raises:
-        DeserializationError: It can't be read, or is something else.
-    """
-    with about("sealed metadata"):
-        sealed, _ = codec.load_blob(blob)
-        if isinstance(sealed, Opaque):
-            return {}, {}
-        parts = _members(sealed)
-        return _members(parts.get("metadata")), _members(parts.get("header"))
-
-
-def _members(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise DeserializationError(f"it is not a dict, but {type(value).__name__}")
-    return value
-
-
-def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:
-    """An object whose members SQL finds by their names; what is in them is encoded.
-
-    (`encode` would wrap an object that has a member called "$name".)
-    """
-    tree = {
-        _storable_name(name): {channel: list(pair) for channel, pair in value.items()}
-        if name == COUNTERS and _are_counters(value)
-        else codec.snapshot.encode(value, keep_order=False)
-        for name, value in members.items()
-    }
-    return orjson.dumps(tree).decode()
-
-
-def _are_counters(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(pair, (tuple, list)) and all(type(count) is int for count in pair)
-        for pair in value.values()
-    )
-
-
-def _is_open(key: str, value: Any) -> bool:
-    """Whether a serializer that may encrypt leaves a key of metadata readable.
-
-    The application can use the host's names, too: what has them must look as the host's does.
-    """
-    if key == COUNTERS:
-        return _are_counters(value)
-    if key == "parents":  # {checkpoint_ns: checkpoint_id}
-        return type(value) is dict and all(type(each) is str for each in value.values())
-    return key in STRUCTURAL_METADATA
-
-
-def _storable_name(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode().replace("\x00", "")
-
-
-def _storable(codec: Codec, value: Any) -> Any:
-    """Metadata never fails a run: what can't be stored as itself is stored as its repr."""
-    try:
-        codec.snapshot.encode(value, keep_order=False)
-    except SerializationError:
-        return repr(value)
-    return value
-
-
-def _sealable(codec: Codec, value: Any) -> Any:
-    try:
-        codec.piece(value)
-    except SerializationError:
-        return repr(value)
-    return value
-
-
-def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob | None:
-    """What may not stand readable in a checkpoint's row, serialized; None if there is nothing."""
-    if not metadata and not header:
-        return None
-    try:
-        piece = codec.piece({"metadata": metadata, "header": header})
-    except SerializationError:
-        metadata = {k: _sealable(codec, v) for k, v in metadata.items()}
-        piece = codec.piece({"metadata": metadata, "header": header})
-    columns = codec.columns(piece)
-    return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))

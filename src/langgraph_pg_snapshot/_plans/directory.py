@@ -8,13 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from langgraph_pg_snapshot._plans.codec import (
-    Blob,
-    dump_members,
-    load_metadata,
-    load_sealed,
-    parse_json,
-)
+from langgraph_pg_snapshot._plans.codec import Blob, parse_json
+from langgraph_pg_snapshot._plans.columns import dump_members, load_metadata, load_sealed
 from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store

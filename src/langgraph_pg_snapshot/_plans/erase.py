@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from langgraph_pg_snapshot._plans.codec import dump_members
+from langgraph_pg_snapshot._plans.columns import dump_members
 from langgraph_pg_snapshot._plans.directory import matches, metadata_of
 from langgraph_pg_snapshot._plans.remove import erase_locked, lock_threads
 from langgraph_pg_snapshot._plans.retention import removed

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import Blob, Codec, load_versions, parse_json
+from langgraph_pg_snapshot._plans.codec import Blob, Codec, parse_json
+from langgraph_pg_snapshot._plans.columns import load_versions
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 from langgraph_pg_snapshot.serializer.stored import Opaque

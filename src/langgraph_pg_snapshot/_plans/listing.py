@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_pg_snapshot._plans.codec import dump_members
+from langgraph_pg_snapshot._plans.columns import dump_members
 from langgraph_pg_snapshot._plans.directory import matches
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
 from langgraph_pg_snapshot._plans.read import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from langgraph_pg_snapshot._plans.codec import Codec, dump_header, dump_metadata, seal
+from langgraph_pg_snapshot._plans.codec import Codec
+from langgraph_pg_snapshot._plans.columns import dump_header, dump_metadata, seal
 from langgraph_pg_snapshot._plans.held import Awaited
 from langgraph_pg_snapshot.models import NamespaceKey, Target
 

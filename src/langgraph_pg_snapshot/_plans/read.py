@@ -22,11 +22,9 @@ from langgraph_pg_snapshot._plans.codec import (
     NO_DIGEST,
     STAMP_BYTES,
     Blob,
-    load_header,
-    load_metadata,
-    load_sealed,
     parse_json,
 )
+from langgraph_pg_snapshot._plans.columns import load_header, load_metadata, load_sealed
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.pause import collector_paused
 from langgraph_pg_snapshot._plans.runs import Run, multirange, numbers_of, runs_of

@@ -11,7 +11,7 @@ import orjson
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from langgraph_pg_snapshot._plans.codec import load_header
+from langgraph_pg_snapshot._plans.columns import load_header
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
 from langgraph_pg_snapshot._plans.put import put_checkpoint
 from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow, get_checkpoint

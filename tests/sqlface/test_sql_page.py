@@ -11,8 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from langgraph.types import Command
 from psycopg import sql
-from talks import TALKS, Said
+from talks import TALKS, Said, ScriptedError
+
+from graphs import agent_turn_graph, asking_graph, steps_graph
+from helpers import config_of
+from langgraph_pg_snapshot import PostgresSnapshotSaver
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/sql.md").read_text(encoding="utf-8")
@@ -47,7 +52,7 @@ def tokens(said: Said, rows: list[dict[str, Any]]) -> None:
 
 
 def waiting(said: Said, rows: list[dict[str, Any]]) -> None:
-    assert {row["thread_id"]: row["interrupts"] for row in rows} == said.asked
+    assert {row["thread_id"]: row["open_interrupts"] for row in rows} == said.asked
     assert said.asked
     assert all(timedelta(0) < row["waiting"] < timedelta(hours=1) for row in rows)
 
@@ -152,6 +157,74 @@ def test_answers_are_those_of_the_graphs(said: Said):
     assert said.states.keys() == TALKS.keys()
     for question, query in QUESTIONS.items():
         ANSWERS[question](said, said.query(query))
+
+
+def asked(database: str, question: str) -> list[dict[str, Any]]:
+    """What a query of the page finds."""
+    return Said(database).query(QUESTIONS[question])
+
+
+def test_answered_questions_wait_for_nobody(any_ready_database: str):
+    """Of two questions that were asked side by side, one was answered."""
+    config = config_of("thread")
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        graph = asking_graph(saver)
+        waiting = graph.invoke({"log": ["go"]}, config)["__interrupt__"]
+        for each in [each for each in waiting if each.value == "aside"]:
+            graph.invoke(Command(resume={each.id: "answer"}), config)
+        [row] = asked(any_ready_database, "Threads that wait for a person")
+        assert [each["ask"] for each in row["open_interrupts"]] == ["first"]
+        graph.invoke(Command(resume="one"), config)
+        graph.invoke(Command(resume="two"), config)
+    assert asked(any_ready_database, "Threads that wait for a person") == []
+
+
+def test_slowest_nodes_are_not_those_that_waited(any_ready_database: str):
+    """For an answer, or for somebody to try again."""
+    fails = [True]
+
+    def once(name: str) -> None:
+        if name == "b" and fails:
+            fails.clear()
+            raise ScriptedError
+
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        agent_turn_graph(saver).invoke({"log": ["go"]}, config_of("asks"))
+        agent_turn_graph(saver).invoke(Command(resume="yes"), config_of("asks"))
+        with pytest.raises(ScriptedError):
+            steps_graph(saver, "abc", fail=once).invoke({"log": ["go"]}, config_of("fails"))
+        steps_graph(saver, "abc", fail=once).invoke(None, config_of("fails"))
+    rows = asked(any_ready_database, "The slowest nodes.")
+    assert sorted(row["nodes"] for row in rows) == [
+        ["a"],
+        ["agent"],
+        ["c"],
+        ["tool_one", "tool_two"],
+    ]
+
+
+def test_each_thread_is_new_once(any_ready_database: str):
+    """Though each state is saved whole, the oldest checkpoints are removed, or it is a copy."""
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        for number in range(3):
+            saver.save_state("saved", {"number": number})
+        for thread_id in ("copied", "pruned"):
+            agent_turn_graph(saver).invoke({"log": ["go"]}, config_of(thread_id))
+        saver.prune(["pruned"])
+        saver.copy_thread("copied", "copy", head_only=True)
+    rows = asked(any_ready_database, "Growth per day")
+    assert sum(row["new_threads"] for row in rows) == 4
+    assert sum(row["checkpoints"] for row in rows) == 3 + 4 + 1 + 1
+
+
+def test_odd_tool_calls_break_no_question(any_ready_database: str):
+    calls = [None, "text", 7, {"name": "a"}, [], [None, "text", 7, ["a"], {"name": "b"}]]
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        for thread_id, message in enumerate(calls):
+            odd = {"role": "assistant", "content": "", "tool_calls": message}
+            saver.save_state(str(thread_id), {"messages": [odd]})
+    rows = asked(any_ready_database, "The tools that are used most")
+    assert [(row["tool"], row["calls"]) for row in rows] == [(None, 4), ("b", 1)]
 
 
 def test_columns_are_the_ones_that_are_listed(ready_database: str):

@@ -355,20 +355,89 @@ def test_other_serializers_show_no_message_but_every_step(ready_database, serde)
     assert all(row["interrupts"] is None for row in rows)
 
 
+# What JSON can say, and more than a bigint can: no row of a view may fail on any of it.
+ODD = [
+    *(None, True, 2**63, -(2**63) - 1, 1e30, 1.5, 2.0, "", "text", "7", [], [1, [2]], ["x"], {}),
+    *([{"text": None}, {"text": {"a": 1}, "type": "text"}], {"a": {"b": 1}}, {"": []}),
+    *([{"input_tokens": 7}], {"escaped": 1}, {"$type": "human"}, {"$list": [["a"]], "$item": "b"}),
+]
+WHOLE = {"input_tokens": 7, "output_tokens": 2**63 - 1, "total_tokens": 3.0}
+PLACES = [
+    *("id", "name", "role", "content", "tool_calls", "tool_call_id", "status", "type", "$type"),
+    *("response_metadata", "usage_metadata"),
+]
+
+
+def tells_apart(value: Any) -> Any:
+    """The number that a column of whole numbers shows of a value."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and value == int(value) and -(2**63) < value < 2**63 else None
+
+
+@pytest.mark.parametrize("long", ["", "x" * 300], ids=["in the row", "apart"])
+def test_no_message_breaks_the_view_for_the_others(any_ready_database, long):
+    """Each odd value at each place that the view looks at, in a list and alone in a channel."""
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        said = {"role": "assistant", "content": long, "usage_metadata": WHOLE}
+        saver.save_state("thread", {"messages": [said, HumanMessage("hi")], "alone": said})
+        saver.save_state("odd", {str(n): odd for n, odd in enumerate(ODD)} | {"messages": ODD})
+        for place in PLACES:
+            odd = [{**said, place: value} for value in ODD]
+            saver.save_state(place, {"messages": odd} | {str(n): m for n, m in enumerate(odd)})
+        tokens = [{**said, "usage_metadata": dict.fromkeys(WHOLE, value)} for value in ODD]
+        saver.save_state("tokens", {"messages": tokens})
+        calls = [{**said, "tool_calls": [value]} for value in ODD]
+        saver.save_state("calls", {"messages": calls})
+    assert len(ask(any_ready_database, "SELECT * FROM agent_checkpoints")) == len(PLACES) + 4
+    rows = ask(any_ready_database, "SELECT * FROM agent_checkpoints_messages ORDER BY position")
+    [(first, _), alone, shown_calls, shown_tokens] = (
+        [row for row in rows if (row["thread_id"], row["channel"]) == at]
+        for at in [
+            ("thread", "messages"),
+            ("thread", "alone"),
+            ("tool_calls", "messages"),
+            ("tokens", "messages"),
+        ]
+    )
+    assert [{name: row[name] for name in WHOLE} for row in (first, *alone)] == [WHOLE] * 2
+    assert [row["tool_calls"] for row in shown_calls] == [
+        value if isinstance(value, list) else None for value in ODD
+    ]
+    assert [[row[name] for name in WHOLE] for row in shown_tokens] == [
+        [tells_apart(value)] * 3 for value in ODD
+    ]
+
+
+def test_no_step_breaks_the_view_for_the_others(any_ready_database):
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        for number, value in enumerate(ODD):
+            chain = Chain(saver, f"step {number:02}")
+            for place in ("step", "source", "run_id", "counters_since_delta_snapshot"):
+                chain.put({"a": 1, "__pregel_tasks": value}, metadata={"step": value, place: value})
+            for channel in ("__interrupt__", "__error__", "__resume__"):
+                saver.put_writes(chain.head, [(channel, value)], channel)
+    rows = ask(any_ready_database, "SELECT * FROM agent_checkpoints_steps ORDER BY thread_id")
+    assert [row["step"] for row in rows] == [tells_apart(value) for value in ODD for _ in range(4)]
+
+
 EDITS = [
     ("items", "item = 'JSON'"),
     ("items", """item = item || '{"content": JSON}'"""),
     ("items", """item = item || '{"usage_metadata": JSON}'"""),
     ("items", """item = item || '{"usage_metadata": {"input_tokens": JSON}}'"""),
+    ("items", """item = item || '{"tool_calls": JSON}'"""),
     ("writes", "value = 'JSON'"),
     ("history", """metadata = '{"step": JSON}'"""),
     ("history", """header = header || '{"versions_seen": JSON}'"""),
+    ("history", """header = header || '{"channel_versions": JSON}'"""),
     ("history", """metadata = metadata || '{"counters_since_delta_snapshot": JSON}'"""),
 ]
 
 
 @pytest.mark.parametrize(("table", "edit"), EDITS)
-@pytest.mark.parametrize("json_text", ['"text"', "[1, [2]]", "null", "1.5", '{"a": {"b": 1}}'])
+@pytest.mark.parametrize(
+    "json_text", ['"text"', "[1, [2]]", "null", "1.5", "1e400", '{"a": {"b": 1}}']
+)
 def test_views_bear_with_what_others_wrote(ready_database, table, edit, json_text):
     with PostgresSnapshotSaver(ready_database) as saver:
         tool_agent(saver).invoke({"messages": [human("hi")]}, config_of("thread"))
@@ -380,6 +449,49 @@ def test_views_bear_with_what_others_wrote(ready_database, table, edit, json_tex
         conn.execute("SELECT * FROM agent_checkpoints_messages")
         found = conn.execute("SELECT * FROM agent_checkpoints_steps").fetchall()
         assert [len(found)] == list(before)
+
+
+@pytest.mark.parametrize("length", [1, 100, 300, 3000])
+def test_message_alone_in_a_channel_is_shown_however_long(ready_database, length):
+    message = {"role": "assistant", "content": "x" * length, "id": "1", "note": "y" * length}
+    with PostgresSnapshotSaver(ready_database) as saver:
+        other = {"a": "z" * length, "b": "z" * length}
+        saver.save_state("thread", {"last": message, "other": other})
+        [row] = ask(ready_database, "SELECT * FROM agent_checkpoints_messages")
+        assert row["message"].items() >= message.items()
+        assert (row["channel"], row["position"], row["role"], row["content"], row["id"]) == (
+            *("last", 0, "assistant"),
+            *(message["content"], "1"),
+        )
+        [step] = ask(ready_database, "SELECT created_at FROM agent_checkpoints_steps")
+        assert row["created_at"] == step["created_at"]
+
+
+def test_only_unanswered_questions_are_open(any_ready_database):
+    """Two nodes that ask, one of them twice; each is answered by itself."""
+
+    def state_of(graph):
+        [row] = ask(any_ready_database, "SELECT * FROM agent_checkpoints_steps WHERE is_newest")
+        asked = [each for task in graph.get_state(config).tasks for each in task.interrupts]
+        return row, {each.value if each.value == "aside" else "main": each.id for each in asked}
+
+    config = config_of("thread")
+    with PostgresSnapshotSaver(any_ready_database) as saver:
+        graph = asking_graph(saver)
+        graph.invoke({"log": ["go"]}, config)
+        row, ids = state_of(graph)
+        assert row["open_interrupts"] == row["interrupts"]
+        assert sorted(ids) == ["aside", "main"]
+        graph.invoke(Command(resume={ids["main"]: "one"}), config)
+        row, _ = state_of(graph)
+        assert sorted(row["open_interrupts"]) == ["aside", "second"]
+        graph.invoke(Command(resume={ids["aside"]: "two"}), config)
+        row, ids = state_of(graph)
+        assert (row["is_interrupted"], row["open_interrupts"]) == (True, ["second"])
+        assert sorted(row["interrupts"]) == ["aside", "second"]
+        graph.invoke(Command(resume="three"), config)
+        row, _ = state_of(graph)
+        assert (row["is_interrupted"], row["open_interrupts"]) == (False, None)
 
 
 def scans(plan: Any) -> list[dict[str, Any]]:

@@ -70,17 +70,18 @@ SELECT t.thread_id, c.channel, said.position, m.message ->> 'id' AS id, kind.typ
                 WITH ORDINALITY AS block (value, position)
             WHERE jsonb_typeof(block.value) = 'string' OR block.value ->> 'type' = 'text')
     END AS content,
-    m.message -> 'tool_calls' AS tool_calls,
+    CASE jsonb_typeof(m.message -> 'tool_calls')
+        WHEN 'array' THEN m.message -> 'tool_calls' END AS tool_calls,
     m.message ->> 'tool_call_id' AS tool_call_id,
     CASE kind.type WHEN 'tool' THEN coalesce(m.message ->> 'status', 'success') END AS status,
     coalesce(m.message #>> '{{response_metadata,model_name}}',
         m.message #>> '{{response_metadata,model}}') AS model,
-    CASE jsonb_typeof(m.message #> '{{usage_metadata,input_tokens}}') WHEN 'number'
-        THEN (m.message #> '{{usage_metadata,input_tokens}}')::bigint END AS input_tokens,
-    CASE jsonb_typeof(m.message #> '{{usage_metadata,output_tokens}}') WHEN 'number'
-        THEN (m.message #> '{{usage_metadata,output_tokens}}')::bigint END AS output_tokens,
-    CASE jsonb_typeof(m.message #> '{{usage_metadata,total_tokens}}') WHEN 'number'
-        THEN (m.message #> '{{usage_metadata,total_tokens}}')::bigint END AS total_tokens,
+    jsonb_path_query_first(m.message, 'strict $.usage_metadata.input_tokens
+        ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS input_tokens,
+    jsonb_path_query_first(m.message, 'strict $.usage_metadata.output_tokens
+        ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS output_tokens,
+    jsonb_path_query_first(m.message, 'strict $.usage_metadata.total_tokens
+        ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS total_tokens,
     said.created_at, m.message
 FROM {threads} AS t
 CROSS JOIN LATERAL (
@@ -122,8 +123,20 @@ CROSS JOIN LATERAL (
             NULL::integer AS idx, coalesce(i.created_at, chain.created_at) AS created_at,
             coalesce(i.item, chain.stored) AS value
         FROM chain
-        LEFT JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
-            AND i.item_id = (chain.stored ->> '$item')::bigint
+        LEFT JOIN LATERAL (
+            SELECT i.item, i.created_at
+            FROM {items} AS i
+            WHERE i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+                AND i.item_id = (chain.stored ->> '$item')::bigint
+            UNION ALL
+            -- A message as a dict, an item an entry.
+            SELECT jsonb_object_agg(i.item ->> 0, i.item -> 1), max(i.created_at)
+            FROM jsonb_array_elements(chain.stored -> '$dict') AS run (bounds)
+            JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+                AND i.item_id >= (run.bounds ->> 0)::bigint
+                AND i.item_id < (run.bounds ->> 1)::bigint
+            HAVING bool_or(i.item ->> 0 = 'content')
+        ) AS i ON jsonb_typeof(chain.stored) = 'object'
         WHERE chain.stored IS NOT NULL AND NOT chain.stored ? '$list'
         UNION ALL
         SELECT 1000000 - chain.depth, w.task_path, w.task_id, w.idx, w.created_at, w.value
@@ -202,8 +215,8 @@ WHERE t.checkpoint_ns = ''
 -- The history, one row a checkpoint: which nodes ran, what changed, what was asked.
 CREATE VIEW {steps} AS
 SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.run_id,
-    CASE jsonb_typeof(h.metadata -> 'step') WHEN 'number'
-        THEN (h.metadata -> 'step')::bigint END AS step,
+    jsonb_path_query_first(h.metadata, 'strict $.step
+        ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS step,
     h.metadata ->> 'source' AS source,
     CASE WHEN p.checkpoint_id IS NOT NULL THEN ARRAY(
         SELECT ran.node
@@ -228,26 +241,35 @@ SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.
     ) END AS nodes,
     ARRAY(
         SELECT version.channel
-        FROM jsonb_each(h.header -> 'channel_versions') AS version (channel, number)
+        FROM jsonb_each(CASE jsonb_typeof(h.header -> 'channel_versions')
+            WHEN 'object' THEN h.header -> 'channel_versions' END) AS version (channel, number)
         WHERE version.number IS DISTINCT FROM p.header -> 'channel_versions' -> version.channel
             AND version.channel NOT LIKE '\_\_%'
             AND version.channel NOT LIKE 'branch:to:%' AND version.channel NOT LIKE 'join:%'
         ORDER BY 1
     ) AS changed_channels,
     h.created_at, h.created_at - p.created_at AS since_parent,
-    pending.is_interrupted, pending.interrupts, pending.error,
+    pending.is_interrupted, pending.interrupts, pending.open_interrupts, pending.error,
     NOT EXISTS (
         SELECT 1 FROM {history} AS later
         WHERE later.thread_id = h.thread_id AND later.checkpoint_ns = h.checkpoint_ns
             AND later.checkpoint_id > h.checkpoint_id
     ) AS is_newest
 FROM {history} AS h
-LEFT JOIN {history} AS p ON p.thread_id = h.thread_id AND p.checkpoint_ns = h.checkpoint_ns
-    AND p.checkpoint_id = h.parent_checkpoint_id
+-- (OFFSET 0: by its whole key. Before the first ANALYZE the planner might compare each checkpoint of a
+-- thread with each.)
+LEFT JOIN LATERAL (
+    SELECT * FROM {history} AS p
+    WHERE p.thread_id = h.thread_id AND p.checkpoint_ns = h.checkpoint_ns
+        AND p.checkpoint_id = h.parent_checkpoint_id
+    OFFSET 0
+) AS p ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(w.channel = '__interrupt__'), false) AS is_interrupted,
         jsonb_agg(asked.interrupt -> 'value' ORDER BY w.task_path, w.task_id, asked.position)
             FILTER (WHERE asked.interrupt IS NOT NULL) AS interrupts,
+        jsonb_agg(asked.interrupt -> 'value' ORDER BY w.task_path, w.task_id, asked.position)
+            FILTER (WHERE asked.interrupt IS NOT NULL AND NOT task.is_done) AS open_interrupts,
         string_agg(DISTINCT coalesce(w.value ->> 'message', w.blob_type), E'\n')
             FILTER (WHERE w.channel = '__error__') AS error
     FROM {writes} AS w
@@ -256,6 +278,13 @@ CROSS JOIN LATERAL (
         WHEN jsonb_typeof(w.value) = 'array' THEN w.value
         WHEN jsonb_typeof(w.value -> 'items') = 'array' THEN w.value -> 'items' END)
         WITH ORDINALITY AS asked (interrupt, position) ON true
+    -- A task that is done wrote something, its answers and errors apart; LangGraph tells it so, too.
+    CROSS JOIN LATERAL (SELECT EXISTS (
+        SELECT 1 FROM {writes} AS o
+        WHERE o.thread_id = h.thread_id AND o.checkpoint_ns = h.checkpoint_ns
+            AND o.checkpoint_id = h.checkpoint_id AND o.task_id = w.task_id AND o.channel NOT IN (
+                '__interrupt__', '__resume__', '__error__', '__error_source_node__')
+    )) AS task (is_done)
     WHERE w.thread_id = h.thread_id AND w.checkpoint_ns = h.checkpoint_ns
         AND w.checkpoint_id = h.checkpoint_id AND w.channel IN ('__interrupt__', '__error__')
 ) AS pending;

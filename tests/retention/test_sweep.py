@@ -211,6 +211,18 @@ def test_calls_of_subgraphs_go_with_their_root_checkpoint(saver, ready_database)
     )
 
 
+def test_ages_leave_the_memories_of_what_they_leave(other, ready_database):
+    root, memory = Chain(other, "t"), Chain(other, "t", "sub")
+    ids = []
+    for n in range(4):
+        ids.append(id_of(memory.put({"s": n})))
+        ids.append(id_of(root.put({"a": n})))
+    roots = ids[1::2]
+    age(ready_database, "t", 10, [*roots[:2], *ids[0::2]])
+    other.sweep(RetentionPolicy(max_age=9 * DAY))
+    assert stored(other, "t") == {("", roots[2]), ("", roots[3]), ("sub", ids[4]), ("sub", ids[6])}
+
+
 # -- real graphs ------------------------------------------------------------------------------
 
 

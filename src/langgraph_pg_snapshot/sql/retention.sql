@@ -64,7 +64,7 @@ CROSS JOIN LATERAL (
 
 -- name: expendable
 -- (Part of a statement.) The checkpoints of some threads that a policy does not keep, and that those
--- which it keeps can be loaded without.
+-- which stay can do without.
 ranked AS MATERIALIZED (
     SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.created_at,
         row_number() OVER (
@@ -90,43 +90,68 @@ ranked AS MATERIALIZED (
         SELECT 1 FROM within AS k
         WHERE k.thread_id = root.thread_id AND k.checkpoint_ns = ''
             AND k.checkpoint_id = root.checkpoint_id)
-), chosen AS MATERIALIZED (
-    SELECT h.*
+), memories AS MATERIALIZED (
+    SELECT r.thread_id, r.checkpoint_ns FROM ranked AS r
+    WHERE r.place = 1 AND r.checkpoint_ns <> '' AND strpos(r.checkpoint_ns, ':') = 0
+), stays (thread_id, checkpoint_ns, checkpoint_id, channel) AS (
+    -- What is needed by what stays, stays, and needs for itself in turn. A row with a channel is an
+    -- ancestor that this DeltaChannel is rebuilt from.
+    SELECT k.thread_id, k.checkpoint_ns, k.checkpoint_id, NULL::text
     FROM within AS k
-    JOIN {history} AS h ON h.thread_id = k.thread_id AND h.checkpoint_ns = k.checkpoint_ns
-        AND h.checkpoint_id = k.checkpoint_id
     WHERE NOT EXISTS (
         SELECT 1 FROM finished AS f
         WHERE f.thread_id = k.thread_id AND f.checkpoint_ns = k.checkpoint_ns)
-), needed AS (
-    -- DeltaChannels are rebuilt from ancestors, back to one that has the value
-    SELECT c.thread_id, c.checkpoint_ns, c.parent_checkpoint_id AS checkpoint_id, delta.channel
-    FROM chosen AS c
-    CROSS JOIN LATERAL jsonb_object_keys(
-        CASE jsonb_typeof(c.metadata -> 'counters_since_delta_snapshot')
-            WHEN 'object' THEN c.metadata -> 'counters_since_delta_snapshot' ELSE '{{}}' END)
-        AS delta (channel)
-    WHERE c.parent_checkpoint_id IS NOT NULL
-        AND c.header -> 'channel_versions' ? delta.channel AND NOT c.channel_values ? delta.channel
     UNION
-    SELECT n.thread_id, n.checkpoint_ns, h.parent_checkpoint_id, n.channel
-    FROM needed AS n
-    JOIN {history} AS h ON h.thread_id = n.thread_id AND h.checkpoint_ns = n.checkpoint_ns
-        AND h.checkpoint_id = n.checkpoint_id
-    WHERE h.parent_checkpoint_id IS NOT NULL AND NOT h.channel_values ? n.channel
+    SELECT h.thread_id, more.checkpoint_ns, more.checkpoint_id, more.channel
+    FROM stays AS s
+    JOIN {history} AS h ON h.thread_id = s.thread_id AND h.checkpoint_ns = s.checkpoint_ns
+        AND h.checkpoint_id = s.checkpoint_id
+    CROSS JOIN LATERAL ({needed}) AS more (checkpoint_ns, checkpoint_id, channel)
 ), expendable AS MATERIALIZED (
     SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id FROM ranked AS r
-    EXCEPT SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id FROM chosen AS c
-    EXCEPT SELECT n.thread_id, n.checkpoint_ns, n.checkpoint_id FROM needed AS n
-    EXCEPT
-    -- Formats before 4 have the sends that are to be run with the parent's writes
-    SELECT c.thread_id, c.checkpoint_ns, c.parent_checkpoint_id
-    FROM chosen AS c
-    WHERE (c.header ->> 'v')::integer < 4 AND EXISTS (
-        SELECT 1 FROM {writes} AS w
-        WHERE w.thread_id = c.thread_id AND w.checkpoint_ns = c.checkpoint_ns
-            AND w.checkpoint_id = c.parent_checkpoint_id AND w.channel = '__pregel_tasks')
+    EXCEPT SELECT s.thread_id, s.checkpoint_ns, s.checkpoint_id FROM stays AS s
 )
+
+-- name: needed
+-- (Part of a statement.) What checkpoint h, which is needed as s tells, needs in its turn.
+-- DeltaChannels are rebuilt from ancestors, back to one that has the value
+SELECT h.checkpoint_ns, h.parent_checkpoint_id, delta.channel
+FROM (
+    SELECT s.channel WHERE s.channel IS NOT NULL
+    UNION
+    SELECT own.channel FROM jsonb_object_keys(
+        CASE jsonb_typeof(h.metadata -> 'counters_since_delta_snapshot')
+            WHEN 'object' THEN h.metadata -> 'counters_since_delta_snapshot' ELSE '{{}}' END)
+        AS own (channel)
+    WHERE h.header -> 'channel_versions' ? own.channel
+) AS delta
+WHERE h.parent_checkpoint_id IS NOT NULL AND NOT h.channel_values ? delta.channel
+UNION ALL
+-- Formats before 4 have the sends that are to be run with the parent's writes
+SELECT h.checkpoint_ns, h.parent_checkpoint_id, NULL
+WHERE (h.header ->> 'v')::integer < 4 AND EXISTS (
+    SELECT 1 FROM {writes} AS w
+    WHERE w.thread_id = h.thread_id AND w.checkpoint_ns = h.checkpoint_ns
+        AND w.checkpoint_id = h.parent_checkpoint_id AND w.channel = '__pregel_tasks')
+UNION ALL
+-- Who goes on from an earlier root checkpoint finds memories as they were before it
+SELECT m.checkpoint_ns, earlier.checkpoint_id, NULL
+FROM memories AS m
+CROSS JOIN LATERAL (
+    SELECT e.checkpoint_id FROM {history} AS e
+    WHERE e.thread_id = m.thread_id AND e.checkpoint_ns = m.checkpoint_ns
+        AND e.checkpoint_id < h.checkpoint_id
+    ORDER BY e.checkpoint_id DESC
+    LIMIT 1) AS earlier
+WHERE h.checkpoint_ns = '' AND m.thread_id = h.thread_id
+UNION ALL
+-- and from a fork, before the one that it was forked from
+SELECT h.checkpoint_ns, h.parent_checkpoint_id, NULL
+WHERE h.checkpoint_ns = '' AND h.metadata ->> 'source' IN ('update', 'fork') AND EXISTS (
+    SELECT 1 FROM memories AS m
+    JOIN {history} AS e ON e.thread_id = m.thread_id AND e.checkpoint_ns = m.checkpoint_ns
+    WHERE m.thread_id = h.thread_id AND e.checkpoint_id >= h.parent_checkpoint_id
+        AND e.checkpoint_id < h.checkpoint_id)
 
 -- name: touched
 -- (Part of a statement.) The checkpoints that stay in namespaces of which some are dropped, how many they

@@ -40,9 +40,7 @@ def filled(saver, durability="sync", *, edited=False):
         graph.invoke({"log": [f"turn {turn}"]}, config_of("t"), durability=durability)
         if edited:
             before_memory = next(
-                each
-                for each in graph.get_state_history(config_of("t"))
-                if each.next == ("memory",)
+                each for each in graph.get_state_history(config_of("t")) if each.next == ("memory",)
             )
             graph.update_state(before_memory.config, {"log": ["edited"]}, as_node="first")
     return graph

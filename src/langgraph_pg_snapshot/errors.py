@@ -55,7 +55,7 @@ class SchemaVersionError(SchemaError):
 
 
 class ConcurrentWriteError(SnapshotError):
-    """Other writers kept changing the thread; the write was given up and nothing was stored."""
+    """Other writers kept changing the thread, and this was given up; a put has stored nothing."""
 
 
 class DamagedThreadError(SnapshotError):

@@ -51,8 +51,8 @@ def rows(database, thread_id):
                 "items": "checkpoint_ns, item_id, created_at, digest, item, blob_type, blob",
                 "history": "checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, created_at,"
                 " header, metadata, sealed, channel_values, items, item_count",
-                "writes": "checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, value,"
-                " blob_type, blob, created_at",
+                "writes": "checkpoint_ns, checkpoint_id, task_id, idx, task_path, run_id, channel,"
+                " value, blob_type, blob, created_at",
                 "metadata": "metadata, 0, 0, 0",
             }.items()
         }

@@ -7,10 +7,13 @@ from functools import partial
 
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
+from langgraph_pg_snapshot.errors import ConcurrentWriteError
 from langgraph_pg_snapshot.models import NamespaceKey
 
 # How often a removal looks again for what was made while it was at work.
 MAX_ROUNDS = 5
+# Between looks at who is still writing, in seconds: half a minute in all. As a rule one is enough.
+WRITER_PAUSES = (0.002, 0.008, 0.03, *[0.1] * 10, *[0.5] * 58)
 
 
 def lock_threads(store: Store, thread_ids: Sequence[str]) -> Plan[set[NamespaceKey]]:
@@ -67,18 +70,48 @@ def columns_of(locked: Collection[NamespaceKey]) -> dict[str, list[str]]:
 
 
 def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[None]:
-    """Remove the checkpoints of these runs, in whichever threads they are."""
+    """Remove the checkpoints and pending writes of these runs, in whichever threads they are.
+
+    Raises:
+        ConcurrentWriteError: Something of them may be left: a writer that was under way has not
+            ended, or what they left was copied time after time.
+    """
     if not run_ids:
         return
     # First of all, and for all to see: what a run that is under way puts from now on is not stored.
     yield Stmt(store.queries("note_erased_runs"), {"run_ids": list(run_ids)})
     for _ in range(MAX_ROUNDS):
-        if (yield Atomic(partial(_delete_for_runs, store, run_ids))):
+        # Statements that began before can't see that, nor can we see what they will have stored.
+        all_ended = yield from _wait_for_writers(store)
+        nothing_left = yield Atomic(partial(_delete_for_runs, store, run_ids))
+        if nothing_left and all_ended:
+            return
+        if not all_ended:
+            raise ConcurrentWriteError(
+                "what was there of these runs is removed, but a transaction that writes to the "
+                "saver's tables has not ended, and may yet store more of them: call it again once "
+                "that is over"
+            )
+    raise ConcurrentWriteError(
+        "others kept storing what these runs had left (a copy of a thread does): call it again"
+    )
+
+
+def _wait_for_writers(store: Store) -> Plan[bool]:
+    """Wait for transactions that write at this moment; returns whether they all ended in time."""
+    names = [store.queries.relations[table] for table in ("threads", "history", "writes")]
+    look = Stmt(store.queries("writers_under_way"), {"names": names})
+    awaited = {row for (row,) in (yield look)}
+    for pause in WRITER_PAUSES:
+        if not awaited:
             break
+        yield Stmt(store.queries("pause"), {"seconds": pause})
+        awaited &= {row for (row,) in (yield look)}
+    return not awaited
 
 
 def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[bool]:
-    """Returns whether nothing was left: what was being put meanwhile is found by another look."""
+    """Returns whether nothing was there: what others were making meanwhile needs another look."""
     rows = yield Stmt(store.queries("threads_of_runs"), {"run_ids": list(run_ids)})
     thread_ids = [thread_id for (thread_id,) in rows]
     if not thread_ids:
@@ -86,6 +119,10 @@ def _delete_for_runs(store: Store, run_ids: Sequence[str]) -> Plan[bool]:
     locked = yield from lock_threads(store, thread_ids)
     found = yield Stmt(
         store.queries("checkpoints_of_runs"),
+        {"thread_ids": thread_ids, "run_ids": list(run_ids)},
+    )
+    yield Stmt(
+        store.queries("drop_writes_of_runs"),
         {"thread_ids": thread_ids, "run_ids": list(run_ids)},
     )
     held = [row for row in found if row[:2] in locked]

@@ -30,7 +30,7 @@ def contents(store: Store, thread_id: str) -> Plan[tuple[list[Row], list[Row]]]:
 
 
 def indices(store: Store, target: Target) -> Plan[list[Row]]:
-    """Task, path and number of a checkpoint's pending writes, in the order of its tuple's."""
+    """Task, path, number and run of a checkpoint's pending writes, in the order of its tuple's."""
     rows: list[Row] = yield Stmt(
         store.queries("transfer_indices"),
         {**target.key._asdict(), "checkpoint_id": target.checkpoint_id},

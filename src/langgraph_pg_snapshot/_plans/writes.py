@@ -34,7 +34,8 @@ def put_writes(
 ) -> Plan[None]:
     """Store what a task wrote, in one statement, or two where something was removed meanwhile.
 
-    ``indices`` are given where the writes have theirs already; LangGraph numbers them by place.
+    ``indices`` are given where the writes have theirs already (an import, which is no run at work);
+    LangGraph numbers them by place.
     Writes whose checkpoint is not stored wait for it in this process, if they may be late ones of
     a checkpoint that was removed.
 
@@ -58,7 +59,8 @@ def put_writes(
         "checkpoint_id": target.checkpoint_id,
         "task_id": task_id,
         "task_path": task_path,
-        "running": run_id,
+        "run_id": run_id,
+        "running": run_id if indices is None else None,
         "indices": list(rows),
         "channels": [channel for channel, _ in rows.values()],
         "values": [columns.json for _, columns in rows.values()],
@@ -85,7 +87,14 @@ def put_writes(
 
 def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
     for _ in range(MAX_TRIES):
-        [(is_stored, is_settled)] = yield Stmt(store.queries("put_early_writes"), params)
+        [(is_stored, is_settled, is_erased)] = yield Stmt(store.queries("put_early_writes"), params)
+        if is_erased:
+            logger.info(
+                "writes to checkpoint %r of thread %r come too late and are not stored: the run was "
+                "erased",
+                *(params["checkpoint_id"], params["thread_id"]),
+            )
+            return True  # they need not wait for anything
         if is_stored or is_settled:
             return bool(is_stored)
     raise ConcurrentWriteError

@@ -79,9 +79,33 @@ FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
     AS locked (thread_id, checkpoint_ns)
 WHERE t.thread_id = locked.thread_id AND t.checkpoint_ns = locked.checkpoint_ns
 
+-- name: writers_under_way
+-- The transactions (virtual ids, which are not given twice) that write to these tables at this moment.
+-- A statement holds its locks before it looks at the rows, so whoever began before something was noted
+-- and can't see it is among them, or has ended.
+SELECT DISTINCT l.virtualtransaction
+FROM pg_catalog.pg_locks AS l
+WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+    AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.database = (
+        SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
+    AND l.relation IN (
+        SELECT to_regclass(written.name) FROM unnest(%(names)s::text[]) AS written (name))
+
+-- name: pause
+-- Let a moment pass.
+SELECT pg_sleep(%(seconds)s::double precision)
+
 -- name: threads_of_runs
--- The threads in which these runs left checkpoints.
-SELECT DISTINCT h.thread_id FROM {history} AS h WHERE h.run_id = ANY (%(run_ids)s::text[])
+-- The threads in which these runs left checkpoints or pending writes.
+SELECT h.thread_id FROM {history} AS h WHERE h.run_id = ANY (%(run_ids)s::text[])
+UNION
+SELECT w.thread_id FROM {writes} AS w WHERE w.run_id = ANY (%(run_ids)s::text[])
+
+-- name: drop_writes_of_runs
+-- Remove the pending writes that these runs left in locked threads, on whosever checkpoints.
+DELETE FROM {writes} AS w
+WHERE w.thread_id = ANY (%(thread_ids)s::text[]) AND w.run_id = ANY (%(run_ids)s::text[])
 
 -- name: checkpoints_of_runs
 -- The checkpoints that these runs left in locked threads.

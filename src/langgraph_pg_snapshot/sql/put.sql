@@ -85,11 +85,12 @@ RETURNING (
 
 -- name: put_writes
 -- Store the writes of one task of a checkpoint that is known to be stored, if nothing was removed from
--- its namespace since (same epoch). As a foreign key would, it has removals wait for it.
+-- its namespace since (same epoch) and the run was not erased. As a foreign key would, it has removals
+-- wait for it.
 WITH fitting AS MATERIALIZED (
     SELECT true AS yes FROM {threads} AS t
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
-        AND t.epoch = %(epoch)s::bigint
+        AND t.epoch = %(epoch)s::bigint AND NOT {run_is_erased}
     FOR KEY SHARE
 ), {insert_writes}
 SELECT f.yes FROM fitting AS f
@@ -97,7 +98,7 @@ SELECT f.yes FROM fitting AS f
 -- name: put_early_writes
 -- Store the writes of one task, if their checkpoint is stored, or is to be the newest one of a thread of
 -- which nothing was erased lately. Tells whether they are stored; and if not, whether that is settled:
--- it is not if something was removed while this statement waited.
+-- it is not if something was removed while this statement waited; and whether the run was erased.
 WITH thread AS MATERIALIZED (
     SELECT t.checkpoint_ns, t.epoch FROM {threads} AS t
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns IN ('', %(checkpoint_ns)s::text)
@@ -114,7 +115,7 @@ WITH thread AS MATERIALIZED (
         LIMIT 1)
 ), fitting AS MATERIALIZED (
     SELECT s.yes FROM settled AS s
-    WHERE EXISTS (
+    WHERE (EXISTS (
             SELECT 1 FROM {history} AS h
             WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
                 AND h.checkpoint_id = %(checkpoint_id)s::text)
@@ -123,27 +124,27 @@ WITH thread AS MATERIALIZED (
             WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
                 AND h.checkpoint_id > %(checkpoint_id)s::text)
         AND NOT EXISTS (
-            SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text)
+            SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text))
         AND NOT {run_is_erased}
 ), {insert_writes}
-SELECT EXISTS (SELECT 1 FROM fitting), EXISTS (SELECT 1 FROM settled)
+SELECT EXISTS (SELECT 1 FROM fitting), EXISTS (SELECT 1 FROM settled), {run_is_erased}
 
 -- name: insert_writes
 -- (Part of a statement.) Ordinary writes keep their first version when a task is retried; those with
 -- an index of their own (errors, interrupts, resume values: below zero) are replaced.
 stored AS (
     INSERT INTO {writes} AS w (
-        thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel, value, blob_type,
-        blob)
+        thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, run_id, channel, value,
+        blob_type, blob)
     SELECT %(thread_id)s::text, %(checkpoint_ns)s::text, %(checkpoint_id)s::text,
-        %(task_id)s::text, new.idx, %(task_path)s::text, new.channel, new.value::jsonb,
-        new.blob_type, new.blob
+        %(task_id)s::text, new.idx, %(task_path)s::text, nullif(%(run_id)s::text, ''),
+        new.channel, new.value::jsonb, new.blob_type, new.blob
     FROM unnest(%(indices)s::integer[], %(channels)s::text[], %(values)s::text[],
         %(blob_types)s::text[], %(blobs)s::bytea[]) AS new (idx, channel, value, blob_type, blob)
     WHERE EXISTS (SELECT 1 FROM fitting)
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
-        task_path = EXCLUDED.task_path, channel = EXCLUDED.channel, value = EXCLUDED.value,
-        blob_type = EXCLUDED.blob_type, blob = EXCLUDED.blob
+        task_path = EXCLUDED.task_path, run_id = EXCLUDED.run_id, channel = EXCLUDED.channel,
+        value = EXCLUDED.value, blob_type = EXCLUDED.blob_type, blob = EXCLUDED.blob
     WHERE w.idx < 0
 )
 

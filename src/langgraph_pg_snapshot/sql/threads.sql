@@ -91,10 +91,10 @@ WITH namespaces AS MATERIALIZED (
     WHERE s.thread_id = %(source)s::text AND n.items @> s.item_id
         AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)
 ), writes AS (
-    INSERT INTO {writes} (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, channel,
-        value, blob_type, blob, created_at)
+    INSERT INTO {writes} (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, task_path, run_id,
+        channel, value, blob_type, blob, created_at)
     SELECT %(target)s::text, s.checkpoint_ns, s.checkpoint_id, s.task_id, s.idx, s.task_path,
-        s.channel, s.value, s.blob_type, s.blob, s.created_at
+        s.run_id, s.channel, s.value, s.blob_type, s.blob, s.created_at
     FROM {writes} AS s
     WHERE s.thread_id = %(source)s::text AND {is_chosen}
         AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)

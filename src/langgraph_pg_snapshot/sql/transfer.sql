@@ -31,8 +31,8 @@ WHERE w.thread_id = %(thread_id)s::text
 GROUP BY w.checkpoint_ns, w.checkpoint_id, w.task_id
 
 -- name: transfer_indices
--- The numbers of a checkpoint's pending writes, in the order in which get_checkpoint brings them.
-SELECT w.task_id, w.task_path, w.idx
+-- The numbers and runs of a checkpoint's pending writes, in the order in which get_checkpoint brings them.
+SELECT w.task_id, w.task_path, w.idx, w.run_id
 FROM {writes} AS w
 WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
     AND w.checkpoint_id = %(checkpoint_id)s::text

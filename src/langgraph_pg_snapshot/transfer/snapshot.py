@@ -149,8 +149,10 @@ class SnapshotThread(ThreadReader, _Runs):
         if len(keys) != len(pending):
             raise UnreadableError("a run wrote to it meanwhile: do it again when none is under way")
         return [
-            Write(task_id, path, idx, channel, value)
-            for (task_id, path, idx), (_, channel, value) in zip(keys, pending, strict=True)
+            Write(task_id, path, idx, channel, value, run_id)
+            for (task_id, path, idx, run_id), (_, channel, value) in zip(
+                keys, pending, strict=True
+            )
         ]
 
 
@@ -197,7 +199,9 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
 
     def put_writes(self, place: Place, writes: Sequence[Write]) -> None:
         """Store what tasks wrote at a checkpoint."""
-        for (task_id, path), group in groupby(writes, lambda w: (w.task_id, w.task_path)):
+        for (task_id, path, run_id), group in groupby(
+            writes, lambda w: (w.task_id, w.task_path, w.run_id)
+        ):
             own = list(group)
             for write in own:
                 check_id("channel name", write.channel)
@@ -207,6 +211,7 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
                 [(write.channel, write.value) for write in own],
                 check_id("task_id", task_id),
                 check_id("task_path", path),
+                run_id=run_id,
                 indices=[write.idx for write in own],
             )
 

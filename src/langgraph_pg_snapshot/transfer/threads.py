@@ -35,6 +35,7 @@ class Write(NamedTuple):
         idx: Its number among the task's writes; errors, interrupts and the like have fixed ones.
         channel: The channel.
         value: What was written.
+        run_id: The run that wrote it; None where the saver does not know it.
     """
 
     task_id: str
@@ -42,6 +43,7 @@ class Write(NamedTuple):
     idx: int
     channel: str
     value: Any
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ CREATE TABLE {writes} (
     task_id       text COLLATE "C" NOT NULL,
     idx           integer NOT NULL,
     task_path     text COLLATE "C" NOT NULL,
+    run_id        text COLLATE "C",
     channel       text NOT NULL,
     value         jsonb,
     blob_type     text,
@@ -63,6 +64,8 @@ CREATE TABLE {writes} (
     PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx),
     CHECK (num_nonnulls(value, blob) = 1)
 );
+
+CREATE INDEX ON {writes} (run_id) WHERE run_id IS NOT NULL;
 
 -- What runs say of a thread changes seldom, unlike the thread's own row; so it lies apart, and its
 -- index is not written at every checkpoint.

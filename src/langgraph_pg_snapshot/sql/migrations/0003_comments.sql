@@ -41,6 +41,7 @@ COMMENT ON COLUMN {writes}.checkpoint_id IS 'the checkpoint that the task starte
 COMMENT ON COLUMN {writes}.task_id IS 'the task';
 COMMENT ON COLUMN {writes}.idx IS 'which of the task''s writes; below zero: errors (-1), interrupts (-3), resume values (-4)';
 COMMENT ON COLUMN {writes}.task_path IS 'where the task stands among those of its step: writes are applied in this order';
+COMMENT ON COLUMN {writes}.run_id IS 'the run that wrote it, by its config; null: it did not say, and delete_for_runs knows it by its checkpoint only';
 COMMENT ON COLUMN {writes}.channel IS 'the channel that was written to';
 COMMENT ON COLUMN {writes}.value IS 'what was written, as JSON; null: it is in blob';
 COMMENT ON COLUMN {writes}.blob_type IS 'which serializer wrote blob';

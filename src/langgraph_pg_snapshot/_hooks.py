@@ -209,12 +209,16 @@ class LangGraphHooks(SaverBase):
         await self._arun(calls.delete_thread(self._store, thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Remove the checkpoints of these runs (by ``run_id`` of their metadata) in every thread.
+        """Remove the checkpoints and pending writes of these runs, by ``run_id``, in every thread.
 
-        Those that don't exist are no error. Children are left without a parent.
+        Those that don't exist are no error. Children are left without a parent. A write is its
+        run's if the config that it was put with says so; one without a ``run_id`` goes with its
+        checkpoint only. It waits for who is writing at that moment, for half a minute at most. What
+        comes later with such a ``run_id`` is not stored, in any thread: use each only once.
 
         Raises:
             InvalidArgumentError: run_ids is no sequence of str (a single str is refused as well).
+            ConcurrentWriteError: Something of them may be left; call it again.
             StorageError: The database refused or failed; nothing was removed.
         """
         self._run(calls.delete_for_runs(self._store, run_ids))

@@ -18,7 +18,7 @@ from langgraph_pg_snapshot import ConcurrentWriteError
 from langgraph_pg_snapshot._plans import remove
 
 T = "thread"
-SECRET = "SECRET"  # noqa: S105 -- what a person answered
+SECRET = "SECRET"
 
 
 class Log(TypedDict, total=False):
@@ -108,7 +108,7 @@ def wait_until_locked_out(dsn: str, future: Any) -> None:
 
 @pytest.mark.parametrize("what", ["put", "put_writes", "a subgraph's first"])
 def test_what_a_run_is_storing_at_that_moment_goes_too(saver, other, ready_database, what):
-    """It waits for a row, and looked for the note before there was one; the removal waits for it."""
+    """It waits for a row, and looked for the note too early; the removal waits for it."""
     chain = Chain(saver, T)
     kept = chain.put({"a": 1}, metadata={"run_id": "one"})
     works = {
@@ -140,7 +140,7 @@ def test_who_does_not_end_is_an_error(saver, ready_database, monkeypatch, rows):
     monkeypatch.setattr(remove, "WRITER_PAUSES", (0.0, 0.0))
     with psycopg.connect(ready_database) as conn:
         conn.execute("UPDATE agent_checkpoints_threads SET thread_id = '' WHERE false")
-        with pytest.raises(ConcurrentWriteError, match="has not ended.* call it again"):
+        with pytest.raises(ConcurrentWriteError, match=r"has not ended.* call it again"):
             saver.delete_for_runs(["one"])
         assert rows(T) == {}
     saver.delete_for_runs(["one"])

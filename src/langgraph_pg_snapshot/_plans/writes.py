@@ -90,8 +90,8 @@ def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
         [(is_stored, is_settled, is_erased)] = yield Stmt(store.queries("put_early_writes"), params)
         if is_erased:
             logger.info(
-                "writes to checkpoint %r of thread %r come too late and are not stored: the run was "
-                "erased",
+                "writes to checkpoint %r of thread %r come too late and are not stored: the run "
+                "was erased",
                 *(params["checkpoint_id"], params["thread_id"]),
             )
             return True  # they need not wait for anything

@@ -150,9 +150,7 @@ class SnapshotThread(ThreadReader, _Runs):
             raise UnreadableError("a run wrote to it meanwhile: do it again when none is under way")
         return [
             Write(task_id, path, idx, channel, value, run_id)
-            for (task_id, path, idx, run_id), (_, channel, value) in zip(
-                keys, pending, strict=True
-            )
+            for (task_id, path, idx, run_id), (_, channel, value) in zip(keys, pending, strict=True)
         ]
 
 

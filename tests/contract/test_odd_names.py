@@ -24,14 +24,19 @@ def test_metadata_is_found_by_any_name(saver, chain, thread_id, name):
     assert [each.metadata["step"] for each in saver.list(in_thread, filter={"step": 4})] == [4]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [5, None, "x", {"a": 1}, {"a": (1, 2)}, {"$a": (1, 2)}, {"a": ("x", 2)}, [1], {"a": (True, 1)}],
-)
-def test_counters_of_any_shape_come_back(saver, chain, value):
+@pytest.mark.parametrize("value", [{"a": (1, 2)}, {"$a": (1, 2)}, {}])
+def test_counters_come_back(saver, chain, value):
     stored = chain.put(metadata={"counters_since_delta_snapshot": value})
-    found = saver.get_tuple(stored)
-    assert found.metadata["counters_since_delta_snapshot"] == value
+    assert saver.get_tuple(stored).metadata["counters_since_delta_snapshot"] == value
+
+
+@pytest.mark.parametrize("value", [5, None, "x", {"a": 1}, {"a": ("x", 2)}, [1], {"a": (True, 1)}])
+def test_what_is_only_called_counters_is_metadata_like_any(saver, chain, value):
+    stored = chain.put(metadata={"counters_since_delta_snapshot": value, "other": value})
+    metadata = saver.get_tuple(stored).metadata
+    assert metadata["counters_since_delta_snapshot"] == metadata["other"]
+    if not saver.saver._store.codec.sealing:  # which goes through the application's serializer
+        assert metadata["other"] == value
 
 
 def extend(state: list[Any], writes: list[Any]) -> list[Any]:

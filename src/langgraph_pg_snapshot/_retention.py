@@ -55,16 +55,21 @@ class Retention(SaverBase):
         dry_run: bool = False,
         allow_all: bool = False,
     ) -> RemovalReport:
-        """Erase threads by their ids, or those of which any checkpoint says this, now or long ago.
+        """Erase threads by their ids, or those of which a checkpoint that is stored says this.
 
-        Also one of which all its checkpoints together say it. What comes late from a run that is
-        under way is not stored (see `delete_thread`). Doing it again is no error. A filter reads
+        Also one of which all checkpoints of its root namespace together say it: there the newest
+        value of each key counts, and those that ``prune`` and ``sweep`` removed count, too. What
+        only removed ones said, and a later one says otherwise, is not found; nor is, where
+        metadata is sealed (an encrypting serializer), anything that only removed ones said.
+
+        What comes late from a run that is under way is not stored (see `delete_thread`). Doing it again is no error. A filter reads
         the metadata of every checkpoint, so it takes a while on a large database. A hundred threads
         are removed a transaction.
 
         Args:
-            filter: Metadata by key, as in ``{"user_id": "ada"}``; all of it must match. None as a
-                value is refused.
+            filter: Metadata by key, as in ``{"user_id": "ada"}``; all of it must match. Refused
+                are None as a value, and what LangGraph says of a step (``source``, ``step``, …)
+                except ``run_id``.
             thread_ids: In place of a filter: the threads, as `delete_thread` takes one.
             dry_run: Whether to remove nothing and only tell what would be. False by default.
             allow_all: Whether an empty filter, which means every thread, is meant. False by

@@ -21,6 +21,9 @@ MAX_ID_BYTES = {
     "task_id": 250,
 }
 
+# The server counts with a bigint; nothing has more than that of anything.
+LARGEST_COUNT = 2**63 - 1
+
 
 class ThreadInfo(NamedTuple):
     """A thread as the directory lists it.
@@ -145,7 +148,8 @@ class RetentionPolicy:
     What the kept checkpoints can't be loaded without stays with them.
 
     Attributes:
-        keep_last: Of each namespace the newest checkpoints stay, so many; an int of at least 1.
+        keep_last: Of each namespace the newest checkpoints stay, so many; an int from 1 to
+            2^63 - 1.
         max_age: Checkpoints that were stored longer ago go, except the newest of a namespace.
         max_idle: Threads to which no checkpoint was added for longer are erased.
         allow_all: Whether ``keep_last=0`` and ``max_idle=timedelta(0)``, which remove everything,
@@ -177,6 +181,8 @@ class RetentionPolicy:
                 )
             if limit < wanted(0):
                 raise InvalidArgumentError(f"{name} must not be negative, got {limit}")
+            if isinstance(limit, int) and limit > LARGEST_COUNT:
+                raise InvalidArgumentError(f"{name} must be at most {LARGEST_COUNT} (2^63 - 1)")
             if name != "max_age" and not limit and not self.allow_all:
                 raise InvalidArgumentError(
                     f"{name}={limit!r} removes every thread: pass allow_all=True if that is meant"

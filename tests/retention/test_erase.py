@@ -102,3 +102,23 @@ def test_what_was_swept_away_but_is_still_said_counts(saver):
     saver.sweep(RetentionPolicy(keep_last=1))
     sealed = saver.saver._store.codec.sealing  # then it is said nowhere else
     assert saver.erase(filter={"user_id": "ada"}).threads == (0 if sealed else 1)
+
+
+@pytest.mark.parametrize(
+    ("serde", "said", "is_found"),
+    [
+        ("snapshot", [{"user_id": "ada"}, {}], True),
+        ("snapshot", [{"user_id": "ada"}, {"user_id": "bob"}], False),
+        ("encrypted", [{"user_id": "ada"}, {}], False),
+    ],
+)
+def test_of_removed_checkpoints_the_newest_value_of_a_key_is_found(
+    ready_database, serde, said, is_found
+):
+    with Variant("sync", "conninfo", serde).open(ready_database) as saver:
+        chain = Chain(saver, "thread")
+        for metadata in said:
+            chain.put({"a": 1}, metadata=metadata)
+        assert saver.erase(filter={"user_id": "ada"}, dry_run=True).threads == 1
+        saver.prune(["thread"])
+        assert saver.erase(filter={"user_id": "ada"}).threads == int(is_found)

@@ -190,7 +190,15 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.erase(filter={"user_id": None}), ValueError, "filter has None for 'user_id'"),
         (lambda s: s.erase(filter={}, allow_all=1), TypeError, "allow_all must be True or False"),
         (lambda s: s.erase(filter={"a": 1}, dry_run=None), TypeError, "dry_run must be True"),
+        (lambda s: s.erase(filter={"source": "input"}), ValueError, "filter has 'source'"),
+        (lambda s: s.erase(filter={"a": 1, "step": 1}), ValueError, "filter has 'step'"),
         (lambda s: s.prune(["t"], strategy="oldest"), ValueError, "'oldest'"),
+        (lambda s: s.prune(["t"], strategy=[]), ValueError, r"unknown prune strategy \[\]"),
+        (lambda s: s.history("t", limit=10**30), ValueError, "limit must be at most"),
+        (lambda s: s.list_threads(limit=10**30), ValueError, "limit must be at most"),
+        (lambda s: s.list(config_of("t"), limit=10**30), ValueError, "limit must be at most"),
+        (lambda s: s.get_channel("t", "c", last=10**30), ValueError, "last must be at most"),
+        (lambda s: RetentionPolicy(keep_last=10**30), ValueError, "keep_last must be at most"),
         (
             lambda s: s.get_delta_channel_history(config=config_of("t"), channels="ab"),
             TypeError,
@@ -200,7 +208,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
         (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
     ],
-    ids=range(56),
+    ids=range(64),
 )
 def test_other_arguments(nowhere, call, error, said):
     with pytest.raises(error, match=said) as caught:

@@ -8,11 +8,11 @@ from typing import Any
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-from langgraph_pg_snapshot.models import NamespaceKey, check_id
+from langgraph_pg_snapshot.models import LARGEST_COUNT, NamespaceKey, check_id
 
 
 def check_limit(limit: int | None, argument: str = "limit") -> int | None:
-    """Return a limit that is None or an int of at least 0.
+    """Return a limit that is None or an int from 0 to 2^63 - 1.
 
     Raises:
         InvalidArgumentError: It is neither.
@@ -22,6 +22,10 @@ def check_limit(limit: int | None, argument: str = "limit") -> int | None:
     if limit is not None and limit < 0:
         raise InvalidArgumentError(
             f"{argument} must be at least 0, got {limit}; None means no limit"
+        )
+    if limit is not None and limit > LARGEST_COUNT:
+        raise InvalidArgumentError(
+            f"{argument} must be at most {LARGEST_COUNT} (2^63 - 1); None means no limit"
         )
     return limit
 

@@ -201,7 +201,7 @@ def prune(store: Store, thread_ids: Sequence[str], strategy: str) -> Call[None]:
     """Shorten or remove threads."""
     plans = {"keep_latest": retention.keep_latest, "delete": remove.erase_threads}
     ids = check_ids("thread_ids", thread_ids, "thread_id")
-    if strategy not in plans:
+    if not isinstance(strategy, str) or strategy not in plans:
         raise InvalidArgumentError(
             f"unknown prune strategy {strategy!r}: it is one of {', '.join(map(repr, plans))}"
         )

@@ -15,6 +15,7 @@ from langgraph_pg_snapshot._plans.steps import taking_long
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import RemovalReport, RetentionPolicy
+from langgraph_pg_snapshot.sql import STEP_METADATA
 
 # More threads are not locked at once; and statements have this as a constant, for the planner.
 MAX_BATCH = 1_000
@@ -65,6 +66,11 @@ def erase(
         )
     check_filter(wanted)
     for key, value in wanted.items():
+        if key in STEP_METADATA and key != "run_id":
+            raise InvalidArgumentError(
+                f"filter has {key!r}, which LangGraph says of a checkpoint, whosever thread it is: "
+                "it would erase the threads of everyone"
+            )
         if value is None:
             raise InvalidArgumentError(
                 f"filter has None for {key!r}: list() takes that for a missing key, too, which "

@@ -62,9 +62,9 @@ class Retention(SaverBase):
         only removed ones said, and a later one says otherwise, is not found; nor is, where
         metadata is sealed (an encrypting serializer), anything that only removed ones said.
 
-        What comes late from a run that is under way is not stored (see `delete_thread`). Doing it again is no error. A filter reads
-        the metadata of every checkpoint, so it takes a while on a large database. A hundred threads
-        are removed a transaction.
+        What comes late from a run that is under way is not stored (see `delete_thread`). Doing it
+        again is no error. A filter reads the metadata of every checkpoint, so it takes a while on a
+        large database. A hundred threads are removed a transaction.
 
         Args:
             filter: Metadata by key, as in ``{"user_id": "ada"}``; all of it must match. Refused

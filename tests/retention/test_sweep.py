@@ -223,6 +223,45 @@ def test_ages_leave_the_memories_of_what_they_leave(other, ready_database):
     assert stored(other, "t") == {("", roots[2]), ("", roots[3]), ("sub", ids[4]), ("sub", ids[6])}
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [RetentionPolicy(keep_last=0, allow_all=True), RetentionPolicy(max_idle=9 * DAY)],
+)
+def test_threads_without_a_root_namespace_go_as_well(saver, ready_database, rows, policy):
+    for thread_id in ("a", "b", "c"):
+        fill(saver, thread_id, ns="sub")
+        fill(saver, thread_id, 1, ns="call:1")
+        age(ready_database, thread_id, 10)
+    assert swept(saver, ready_database, policy, batch=1).threads == 3
+    assert rows("a") == rows("b") == rows("c") == {}
+
+
+def test_calls_whose_root_checkpoint_is_gone_go_after_a_day(saver, ready_database):
+    root = Chain(saver, "t")
+    gone, kept, late = new_id(), root.put({"a": 1}), new_id()
+    for ns, parent in (("call:1", gone), ("call:2", id_of(kept)), ("call:3", late)):
+        Chain(saver, "t", ns).put({"s": 1}, metadata={"parents": {"": parent}})
+    policy = RetentionPolicy(keep_last=1)
+    assert swept(saver, ready_database, policy).checkpoints == 0
+    age(ready_database, "t", 2)
+    assert swept(saver, ready_database, policy).checkpoints == 1
+    assert {ns for ns, _ in stored(saver, "t")} == {"", "call:2", "call:3"}
+
+
+def test_orphaned_writes_of_what_goes_are_counted_once(saver, ready_database):
+    fill(saver, "idle")
+    root = Chain(saver, "t")
+    Chain(saver, "t", "call:1").put({"s": 1}, metadata={"parents": {"": id_of(root.put({"a": 1}))}})
+    root.put({"a": 2})
+    for thread_id, ns in (("idle", ""), ("t", "call:1"), ("t", "")):
+        saver.put_writes(config_of(thread_id, new_id(), ns), [("a", "orphan")], "task")
+    with psycopg.connect(ready_database, autocommit=True) as conn:
+        conn.execute("UPDATE agent_checkpoints_writes SET created_at = now() - interval '3 days'")
+    age(ready_database, "idle", 10)
+    report = swept(saver, ready_database, RetentionPolicy(keep_last=1, max_idle=9 * DAY))
+    assert report.writes == 5 + 3
+
+
 # -- real graphs ------------------------------------------------------------------------------
 
 

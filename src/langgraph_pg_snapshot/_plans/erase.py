@@ -9,7 +9,7 @@ from typing import Any
 from langgraph_pg_snapshot._plans.columns import dump_members
 from langgraph_pg_snapshot._plans.directory import matches, metadata_of
 from langgraph_pg_snapshot._plans.remove import erase_locked, lock_threads
-from langgraph_pg_snapshot._plans.retention import removed
+from langgraph_pg_snapshot._plans.retention import measure
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.models import RemovalReport
@@ -45,7 +45,7 @@ def erase_these(store: Store, thread_ids: Sequence[str], *, dry_run: bool) -> Pl
     for start in range(0, len(thread_ids), PAGE):
         page = thread_ids[start : start + PAGE]
         if dry_run:
-            report += yield from _measure(store, page, dry_run=True)
+            report += yield from measure(store, page, dry_run=True)
         else:
             report += yield Atomic(partial(_erase, store, page))
     return report
@@ -53,14 +53,9 @@ def erase_these(store: Store, thread_ids: Sequence[str], *, dry_run: bool) -> Pl
 
 def _erase(store: Store, thread_ids: Sequence[str]) -> Plan[RemovalReport]:
     locked = yield from lock_threads(store, thread_ids)
-    report = yield from _measure(store, thread_ids, dry_run=False)
+    report = yield from measure(store, thread_ids, dry_run=False)
     yield from erase_locked(store, thread_ids, locked)
     return report
-
-
-def _measure(store: Store, thread_ids: Sequence[str], *, dry_run: bool) -> Plan[RemovalReport]:
-    rows = yield Stmt(store.queries("measure_threads"), {"thread_ids": list(thread_ids)})
-    return removed(rows, whole=True, dry_run=dry_run)
 
 
 def _those_that_say(

@@ -19,7 +19,7 @@ ORPHANED_AFTER = timedelta(days=1)
 FORGOTTEN_AFTER = timedelta(days=7)
 # How many pending writes are looked at in a transaction.
 WRITES_PAGE = 10_000
-_LATEST = {"keep_last": 1, "oldest": None}
+_LATEST = {"keep_last": 1, "oldest": None, "orphaned_before": None}
 # Ages beyond this are before any timestamp.
 LONGEST = timedelta(days=365 * 1000)
 
@@ -54,13 +54,16 @@ def sweep(
     [(now, oldest, idle_since)] = yield Stmt(store.queries("sweep_times"), ages)
     if policy.keep_last == 0:
         idle_since = now
-    sweeper = _Sweep(store, policy.keep_last, oldest, idle_since, batch, dry_run=dry_run)
+    orphaned_before = now - ORPHANED_AFTER
+    sweeper = _Sweep(
+        store, policy.keep_last, oldest, idle_since, orphaned_before, batch, dry_run=dry_run
+    )
     report = RemovalReport(dry_run=dry_run)
     if idle_since is not None:
         report += yield from sweeper.erase_idle()
     if policy.keep_last or oldest is not None:
         report += yield from sweeper.shorten()
-    report += yield from sweeper.drop_orphaned_writes(now - ORPHANED_AFTER)
+    report += yield from sweeper.drop_orphaned_writes()
     if not dry_run:
         yield Stmt(store.queries("forget_erased"), {"before": now - FORGOTTEN_AFTER})
     return report
@@ -68,6 +71,19 @@ def sweep(
 
 def _bounded(age: timedelta | None) -> timedelta | None:
     return age and min(age, LONGEST)
+
+
+def measure(
+    store: Store,
+    thread_ids: Sequence[str],
+    *,
+    dry_run: bool,
+    orphaned_before: datetime | None = None,
+) -> Plan[RemovalReport]:
+    """What these threads consist of, but for orphaned writes from before then, if that is given."""
+    params = {"thread_ids": list(thread_ids), "orphaned_before": orphaned_before}
+    rows = yield Stmt(store.queries("measure_threads"), params)
+    return removed(rows, whole=True, dry_run=dry_run)
 
 
 def removed(rows: Sequence[Row], *, whole: bool, dry_run: bool) -> RemovalReport:
@@ -90,6 +106,7 @@ class _Sweep:
         keep_last: How many checkpoints of a namespace stay; None: however many.
         oldest: Checkpoints from before go, except a namespace's newest.
         idle_since: Threads without an update since then go.
+        orphaned_before: Pending writes from before go if their checkpoint is not there.
         batch: How many threads are looked at in a transaction.
         dry_run: Whether to look only.
     """
@@ -98,12 +115,18 @@ class _Sweep:
     keep_last: int | None
     oldest: datetime | None
     idle_since: datetime | None
+    orphaned_before: datetime
     batch: int
     dry_run: bool
 
+    @property
+    def orphans_apart(self) -> datetime | None:
+        """In a dry run orphaned writes stay until they are counted, so not twice."""
+        return self.orphaned_before if self.dry_run else None
+
     def erase_idle(self) -> Plan[RemovalReport]:
         """Erase threads of which nothing was updated for long."""
-        report = RemovalReport(dry_run=self.dry_run)
+        report = yield from self._erase_rootless()
         params: dict[str, Any] = {"idle_since": self.idle_since, "limit": self.batch}
         which = "which_any"
         while True:
@@ -111,16 +134,35 @@ class _Sweep:
             if not rows:
                 return report
             thread_ids = [thread_id for thread_id, _ in rows]
-            if self.dry_run:
-                report += yield from self._measure(thread_ids)
-            else:
-                report += yield Atomic(partial(self._erase_idle, thread_ids))
+            report += yield from self._erase_or_measure(thread_ids)
             which = "which_idle_after"
             params |= {"after": rows[-1][0], "updated_at": rows[-1][1]}
 
+    def _erase_rootless(self) -> Plan[RemovalReport]:
+        """The same of those that have no root namespace; no index tells how long they are idle."""
+        report = RemovalReport(dry_run=self.dry_run)
+        params: dict[str, Any] = {"idle_since": self.idle_since, "limit": self.batch}
+        which = ["which_rootless_idle"]
+        while True:
+            rows = yield Stmt(self.store.queries("next_threads", *which), params)
+            if not rows:
+                return report
+            report += yield from self._erase_or_measure([thread_id for (thread_id,) in rows])
+            which = ["which_rootless_idle", "which_after_thread"]
+            params["after"] = rows[-1][0]
+
+    def _erase_or_measure(self, thread_ids: Sequence[str]) -> Plan[RemovalReport]:
+        if self.dry_run:
+            return (yield from self._measure(thread_ids))
+        report: RemovalReport = yield Atomic(partial(self._erase_idle, thread_ids))
+        return report
+
     def _measure(self, thread_ids: Sequence[str]) -> Plan[RemovalReport]:
-        rows = yield Stmt(self.store.queries("measure_threads"), {"thread_ids": list(thread_ids)})
-        return removed(rows, whole=True, dry_run=self.dry_run)
+        return (
+            yield from measure(
+                self.store, thread_ids, dry_run=self.dry_run, orphaned_before=self.orphans_apart
+            )
+        )
 
     def _erase_idle(self, thread_ids: Sequence[str]) -> Plan[RemovalReport]:
         held = yield from self._try_lock(thread_ids, self.idle_since)
@@ -132,7 +174,11 @@ class _Sweep:
     def shorten(self) -> Plan[RemovalReport]:
         """Shorten the threads that stay."""
         report = RemovalReport(dry_run=self.dry_run)
-        terms = {"keep_last": self.keep_last, "oldest": self.oldest}
+        terms = {
+            "keep_last": self.keep_last,
+            "oldest": self.oldest,
+            "orphaned_before": self.orphans_apart,
+        }
         params: dict[str, Any] = {"idle_since": self.idle_since, "limit": self.batch}
         which = ["which_any" if self.idle_since is None else "which_not_idle"]
         while True:
@@ -183,11 +229,11 @@ class _Sweep:
             len(busy),
         )
 
-    def drop_orphaned_writes(self, before: datetime) -> Plan[RemovalReport]:
+    def drop_orphaned_writes(self) -> Plan[RemovalReport]:
         """Remove pending writes that came before their checkpoint, which never came."""
         report = RemovalReport(dry_run=self.dry_run)
         name = "measure_orphaned_writes" if self.dry_run else "drop_orphaned_writes"
-        params: dict[str, Any] = {"before": before, "limit": WRITES_PAGE}
+        params: dict[str, Any] = {"before": self.orphaned_before, "limit": WRITES_PAGE}
         which = ["which_any"]
         while True:
             end = yield Stmt(self.store.queries("end_of_writes", *which), params)

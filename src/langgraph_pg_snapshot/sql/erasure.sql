@@ -205,7 +205,7 @@ CROSS JOIN LATERAL (
     FROM {items} AS i WHERE i.thread_id = t.thread_id) AS i
 CROSS JOIN LATERAL (
     SELECT count(*) AS number, {write_bytes} AS bytes
-    FROM {writes} AS w WHERE w.thread_id = t.thread_id) AS w
+    FROM {writes} AS w WHERE w.thread_id = t.thread_id AND {is_counted_write}) AS w
 
 -- name: checkpoint_bytes
 -- (Part of a statement.) The bytes of checkpoints h.

@@ -59,7 +59,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS number, {write_bytes} AS bytes
     FROM touched
     JOIN {writes} AS w ON w.thread_id = touched.thread_id
-        AND w.checkpoint_ns = touched.checkpoint_ns AND {is_gone_write}
+        AND w.checkpoint_ns = touched.checkpoint_ns AND {is_gone_write} AND {is_counted_write}
     WHERE touched.thread_id = d.thread_id) AS w
 
 -- name: expendable
@@ -79,17 +79,23 @@ ranked AS MATERIALIZED (
 ), finished AS MATERIALIZED (
     -- A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph with a memory
     -- of its own, which outlives calls. A call goes with the root checkpoint that it started
-    -- from, once that is stored: runs save in the background, so a call may come first.
+    -- from, once that is stored: runs save in the background, so a call may come first. If it is gone, or
+    -- never came, the call goes after a day with those from before the oldest that stays.
     SELECT h.thread_id, h.checkpoint_ns
     FROM ranked AS r
     JOIN {history} AS h ON h.thread_id = r.thread_id AND h.checkpoint_ns = r.checkpoint_ns
         AND h.checkpoint_id = r.checkpoint_id
-    JOIN ranked AS root ON root.thread_id = h.thread_id AND root.checkpoint_ns = ''
+    LEFT JOIN ranked AS root ON root.thread_id = h.thread_id AND root.checkpoint_ns = ''
         AND root.checkpoint_id = h.metadata -> 'parents' ->> ''
     WHERE r.place = 1 AND strpos(r.checkpoint_ns, ':') > 0 AND NOT EXISTS (
         SELECT 1 FROM within AS k
         WHERE k.thread_id = root.thread_id AND k.checkpoint_ns = ''
             AND k.checkpoint_id = root.checkpoint_id)
+        AND (root.checkpoint_id IS NOT NULL
+            OR r.created_at < now() - interval '1 day'
+            AND h.metadata -> 'parents' ->> '' < (
+                SELECT min(k.checkpoint_id) FROM within AS k
+                WHERE k.thread_id = h.thread_id AND k.checkpoint_ns = ''))
 ), memories AS MATERIALIZED (
     SELECT r.thread_id, r.checkpoint_ns FROM ranked AS r
     WHERE r.place = 1 AND r.checkpoint_ns <> '' AND strpos(r.checkpoint_ns, ':') = 0

@@ -29,6 +29,13 @@ EXISTS (
     SELECT 1 FROM {threads} AS s
     WHERE s.thread_id = t.thread_id AND s.updated_at >= %(idle_since)s::timestamptz)
 
+-- name: which_rootless_idle
+-- (Condition.) Threads without a root namespace of which nothing was updated for long.
+t.checkpoint_ns <> '' AND NOT EXISTS (
+    SELECT 1 FROM {threads} AS s
+    WHERE s.thread_id = t.thread_id
+        AND (s.checkpoint_ns = '' OR s.updated_at >= %(idle_since)s::timestamptz))
+
 -- name: try_lock_threads
 -- Like lock_threads, but passes over rows that someone else holds.
 SELECT t.thread_id, t.checkpoint_ns
@@ -72,6 +79,15 @@ orphaned AS MATERIALIZED (
         WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
             AND h.checkpoint_id = w.checkpoint_id)
 )
+
+-- name: is_counted_write
+-- (Part of a statement.) A dry run, which removes nothing, does not count pending write w here if it
+-- counts it among the orphaned ones.
+(%(orphaned_before)s::timestamptz IS NULL OR w.created_at >= %(orphaned_before)s::timestamptz
+    OR EXISTS (
+        SELECT 1 FROM {history} AS h
+        WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
+            AND h.checkpoint_id = w.checkpoint_id))
 
 -- name: measure_orphaned_writes
 -- How many they are, and their bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from itertools import groupby
@@ -193,8 +193,10 @@ def _name(config: RunnableConfig | None, key: str) -> str:
 
 
 @contextmanager
-def _asking(saver: BaseCheckpointSaver[Any]) -> Iterator[None]:
-    """Have what a saver raises while it reads say which saver it was."""
+def _naming(
+    saver: BaseCheckpointSaver[Any], wrapper: type[SnapshotError], failed: str
+) -> Iterator[None]:
+    """Have what a saver raises say which saver it was, and what it could not do."""
     try:
         yield
     except SnapshotError:
@@ -202,9 +204,17 @@ def _asking(saver: BaseCheckpointSaver[Any]) -> Iterator[None]:
     except psycopg.OperationalError as error:
         raise StorageError(f"{type(saver).__name__}: {error}") from error
     except Exception as error:
-        raise UnreadableError(
-            f"{type(saver).__name__} can't read it: {type(error).__name__}: {error}"
+        raise wrapper(
+            f"{type(saver).__name__} {failed}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _asking(saver: BaseCheckpointSaver[Any]) -> AbstractContextManager[None]:
+    return _naming(saver, UnreadableError, "can't read it")
+
+
+def _storing(saver: BaseCheckpointSaver[Any]) -> AbstractContextManager[None]:
+    return _naming(saver, SerializationError, "can't store it")
 
 
 class SaverThreadToFill(ThreadToFill):
@@ -272,18 +282,3 @@ def _paged(saver: BaseCheckpointSaver[Any], config: RunnableConfig) -> Iterator[
             yield each
         if count < PAGE:
             return
-
-
-@contextmanager
-def _storing(saver: BaseCheckpointSaver[Any]) -> Iterator[None]:
-    """Have what a saver raises while it stores say which saver it was."""
-    try:
-        yield
-    except SnapshotError:
-        raise
-    except psycopg.OperationalError as error:
-        raise StorageError(f"{type(saver).__name__}: {error}") from error
-    except Exception as error:
-        raise SerializationError(
-            f"{type(saver).__name__} can't store it: {type(error).__name__}: {error}"
-        ) from error

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     },
     "embedded": {"errors"},
     "cli": {"errors", "models", "saver", "serializer", "sql", "_plans", "transfer", "embedded"},
-    "__init__": {"errors", "models", "saver", "serializer"},
+    "__init__": {"errors", "models", "saver", "serializer", "sql"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

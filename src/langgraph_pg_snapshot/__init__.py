@@ -30,6 +30,7 @@ from langgraph_pg_snapshot.models import (
 )
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.sql.script import rights_sql, schema_sql
 
 __all__ = [
     "ArgumentTypeError",
@@ -58,4 +59,6 @@ __all__ = [
     "TypeNotAllowedError",
     "UnloadableValue",
     "WrongColorError",
+    "rights_sql",
+    "schema_sql",
 ]

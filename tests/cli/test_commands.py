@@ -151,7 +151,7 @@ def test_sql_brings_older_tables_up_to_date(database: str, run_on: Run):
 def test_sql_gives_each_role_its_rights(database: str, server, run_on: Run):
     roles = {
         name: f'"{database.rpartition("dbname=")[2].split()[0]} {name}"'
-        for name in ("owner", "role", "reader")
+        for name in ("owner", "runtime", "reader")
     }
     plain = {name: quoted.strip('"') for name, quoted in roles.items()}
     for quoted in roles.values():
@@ -172,16 +172,16 @@ def test_sql_gives_each_role_its_rights(database: str, server, run_on: Run):
             )
             for name, each in plain.items()
         }
-        with PostgresSnapshotSaver(as_role["role"]) as saver:
+        with PostgresSnapshotSaver(as_role["runtime"]) as saver:
             saver.save_state("liam", {"a": 1})
             assert saver.load_state("liam") == {"a": 1}
-        assert run_on(as_role["role"], "threads").code == 0
+        assert run_on(as_role["runtime"], "threads").code == 0
         with psycopg.connect(as_role["reader"]) as reader:
             assert reader.execute("SELECT state FROM agent_checkpoints").fetchall() == [({"a": 1},)]
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute("SELECT 1 FROM agent_checkpoints_items")
         execute(database, "DELETE FROM agent_checkpoints_migrations WHERE version = 3")
-        assert run_on(as_role["role"], "setup").code == 1
+        assert run_on(as_role["runtime"], "setup").code == 1
         assert run_on(as_role["owner"], "setup").code == 0
     finally:
         for quoted in roles.values():

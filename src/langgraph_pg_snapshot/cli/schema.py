@@ -11,7 +11,7 @@ from langgraph_pg_snapshot.cli.output import counted, shortened
 from langgraph_pg_snapshot.cli.session import Imports, Session, command, import_modules
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql import migrations
-from langgraph_pg_snapshot.sql.script import ddl, grants
+from langgraph_pg_snapshot.sql.script import rights_sql, schema_sql
 
 Owner = Annotated[
     str | None,
@@ -114,15 +114,16 @@ def _check_thread(session: Session, thread: str, imports: list[str] | None) -> N
 def sql(
     session: Session,
     owner: Owner = None,
-    role: Runtime = None,
+    runtime: Runtime = None,
     reader: Reader = None,
     since: Annotated[
         int, typer.Option(min=0, help="The newest migration that was applied; 0: none.")
     ] = 0,
 ) -> None:
     """Print the DDL and the GRANTs, for a DBA or a migration tool; no database is needed."""
-    queries = session.queries
-    statements, rights = ddl(queries, since), grants(queries, owner, role, reader)
+    names = (session.table_name, session.schema)
+    statements = schema_sql(*names, since=since)
+    rights = rights_sql(*names, owner=owner, runtime=runtime, reader=reader)
     output = session.output
 
     def render() -> None:

@@ -75,7 +75,12 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(steps)
 
 
-def _check_identifier(argument: str, name: str) -> None:
+def check_identifier(argument: str, name: str) -> None:
+    """Refuse what PostgreSQL would refuse as a name, or cut short.
+
+    Raises:
+        InvalidArgumentError: The name is no text of 1 to 63 bytes, or has a NUL.
+    """
     if not isinstance(name, str):
         raise InvalidArgumentError(f"{argument} must be a str, got {type(name).__name__}")
     try:
@@ -103,9 +108,9 @@ class Queries:
     """
 
     def __init__(self, table_name: str, schema: str | None = None) -> None:
-        _check_identifier("table_name", table_name)
+        check_identifier("table_name", table_name)
         if schema is not None:
-            _check_identifier("schema", schema)
+            check_identifier("schema", schema)
         self.table_name = table_name
         self.schema = schema
         prefix = table_name

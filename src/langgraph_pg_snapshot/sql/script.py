@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from langgraph_pg_snapshot.sql import Queries, definitions, migrations
+from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot.sql import Queries, check_identifier, definitions, migrations
 
 # What a role that runs graphs reads and writes; it reads the others.
 WRITTEN = ("threads", "history", "items", "writes", "metadata", "erased")
 VIEWS = ("view", "messages", "steps")
 
 
-def ddl(queries: Queries, since: int = 0) -> str:
-    """Statements that make the tables as `setup` would, or bring them up to date.
+def schema_sql(
+    table_name: str = "agent_checkpoints", schema: str | None = None, *, since: int = 0
+) -> str:
+    """The statements that make the tables as `setup` does, or bring them up to date.
+
+    For a DBA, or for a migration tool such as Alembic, beside savers with ``auto_setup=False``. It
+    is to be run in one transaction, which ``setup`` then finds done.
 
     Args:
-        queries: The tables' names.
+        table_name: As the saver's; default "agent_checkpoints".
+        schema: As the saver's; None (default) leaves it to ``search_path``.
         since: The newest migration that was applied; 0 (default) means that there is nothing yet.
+
+    Returns:
+        Statements, each ended by a semicolon; "" if nothing came after ``since``.
+
+    Raises:
+        InvalidArgumentError: A name is no legal identifier, or there is no migration ``since``.
     """
+    queries = Queries(table_name, schema)
+    newest = migrations()[-1].version
+    if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since <= newest:
+        raise InvalidArgumentError(f"since must be an int from 0 to {newest}, got {since!r}")
     parts = []
     if since == 0:
         if queries.schema is not None:
@@ -31,41 +48,60 @@ def ddl(queries: Queries, since: int = 0) -> str:
     return "\n".join(parts)
 
 
-def grants(queries: Queries, owner: str | None, role: str | None, reader: str | None) -> str:
-    """Statements that give roles the rights that they need; "" if none is named.
+def rights_sql(
+    table_name: str = "agent_checkpoints",
+    schema: str | None = None,
+    *,
+    owner: str | None = None,
+    runtime: str | None = None,
+    reader: str | None = None,
+) -> str:
+    """The statements that give roles the rights that they need, once the tables are there.
+
+    The roles have to be there, too. (Without ``schema``, the right to use ``public`` is given.)
 
     Args:
-        queries: The tables' names.
-        owner: The role that is to make and upgrade the tables.
-        role: The role that runs graphs: reads and writes rows, makes nothing.
-        reader: A role that reads the views, as for a dashboard.
+        table_name: As the saver's; default "agent_checkpoints".
+        schema: As the saver's; None (default) is ``public``.
+        owner: The role that is to own the tables, and may upgrade them (``setup``).
+        runtime: The role that runs graphs: it reads and writes rows, and makes nothing. Every
+            method but ``setup`` works with it.
+        reader: A role that reads the views only, as for a dashboard.
+
+    Returns:
+        Statements, each on a line of its own; "" if no role is named.
+
+    Raises:
+        InvalidArgumentError: A name is no legal identifier.
     """
-    schema = queries.relations.get("schema", "public")
+    queries = Queries(table_name, schema)
+    place = queries.relations.get("schema", "public")
     relations = queries.relations
     parts = []
     if owner is not None:
-        owner = _quoted(owner)
-        parts.append(f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner};")
+        owner = _role("owner", owner)
+        parts.append(f"GRANT USAGE, CREATE ON SCHEMA {place} TO {owner};")
         parts += [
             f"ALTER {'VIEW' if name in VIEWS else 'TABLE'} {relation} OWNER TO {owner};"
             for name, relation in relations.items()
             if name != "schema"
         ]
-    if role is not None:
-        role = _quoted(role)
+    if runtime is not None:
+        runtime = _role("runtime", runtime)
         written = ", ".join(relations[name] for name in WRITTEN)
         read = ", ".join(relations[name] for name in (*VIEWS, "migrations"))
-        parts.append(f"GRANT USAGE ON SCHEMA {schema} TO {role};")
-        parts.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {written} TO {role};")
-        parts.append(f"GRANT SELECT ON {read} TO {role};")
+        parts.append(f"GRANT USAGE ON SCHEMA {place} TO {runtime};")
+        parts.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {written} TO {runtime};")
+        parts.append(f"GRANT SELECT ON {read} TO {runtime};")
     if reader is not None:
-        reader = _quoted(reader)
-        parts.append(f"GRANT USAGE ON SCHEMA {schema} TO {reader};")
+        reader = _role("reader", reader)
+        parts.append(f"GRANT USAGE ON SCHEMA {place} TO {reader};")
         parts.append(f"GRANT SELECT ON {', '.join(relations[v] for v in VIEWS)} TO {reader};")
     return "".join(f"{part}\n" for part in parts)
 
 
-def _quoted(name: str) -> str:
+def _role(argument: str, name: str) -> str:
+    check_identifier(argument, name)
     return sql.Identifier(name).as_string(None)
 
 

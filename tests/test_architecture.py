@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "serializer": {"errors", "_forks"},
     "sql": {"errors"},
     "_forks": set(),
+    "_conninfo": {"errors"},
     "_plans": {"errors", "models", "serializer", "sql", "_forks"},
     "_drivers": {"errors", "_plans", "_forks"},
     "_operation": {"errors", "_drivers"},
-    "_lifecycle": {"errors", "sql", "_plans", "_drivers", "_operation", "embedded"},
+    "_lifecycle": {*("errors", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")},
     "_calls": {"errors", "models", "sql", "_plans", "_operation", "_lifecycle"},
     "_base": {
         *("errors", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded")
@@ -32,10 +33,14 @@ MAY_IMPORT = {
     "_retention": {"models", "_calls", "_base"},
     "saver": {"_hooks", "_threads", "_retention"},
     "transfer": {
-        *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver")
+        *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver"),
+        "_conninfo",
     },
     "embedded": {"errors"},
-    "cli": {"errors", "models", "saver", "serializer", "sql", "_plans", "transfer", "embedded"},
+    "cli": {
+        *("errors", "models", "saver", "serializer", "sql", "_plans", "transfer", "embedded"),
+        "_conninfo",
+    },
     "__init__": {"errors", "models", "saver", "serializer", "sql"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))

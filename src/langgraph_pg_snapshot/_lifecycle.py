@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from langgraph_pg_snapshot._conninfo import parsed
 from langgraph_pg_snapshot._drivers.aio import (
     AsyncDriver,
     AsyncRunner,
@@ -196,16 +196,7 @@ def pool_settings(
         InvalidArgumentError: One is out of its range, or conninfo can't be parsed. (Its text is not
             repeated: it may hold a password.)
     """
-    try:
-        conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        hint = ""
-        if "+" in conninfo.partition("://")[0]:
-            hint = "; a URL of SQLAlchemy's has to lose its '+driver'"
-        raise InvalidArgumentError(
-            "conninfo is not a PostgreSQL connection string ('postgresql://user@host/db' or "
-            f"'host=… dbname=…'){hint}"
-        ) from None
+    parsed(conninfo, "conninfo")
     for argument, size in (("min_size", min_size), ("max_size", max_size)):
         if not isinstance(size, int) or isinstance(size, bool):
             raise ArgumentTypeError(f"{argument} must be an int, got {type(size).__name__}")

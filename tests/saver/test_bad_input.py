@@ -258,6 +258,8 @@ def test_value_that_can_not_be_stored_is_named_and_nothing_is_written(ready_data
         ({"conninfo": f"postgresql://u:{PASSWORD}@h:notaport:x/db?no such"}, "conninfo is not"),
         ({"conninfo": f"password={PASSWORD} oops"}, "conninfo is not"),
         ({"conninfo": f"postgresql+psycopg://u:{PASSWORD}@h/db"}, r"lose its '\+driver'"),
+        ({"conninfo": f"postgresql://u:x@{PASSWORD}@h/db"}, "conninfo has .* percent-encoded"),
+        ({"conninfo": f"postgresql://u:x/{PASSWORD}@h/db"}, "conninfo has .* percent-encoded"),
         ({"conninfo": 7}, "got int"),
         ({"conninfo": "host=h", "min_size": 5, "max_size": 2}, "min_size=5, max_size=2"),
         ({"conninfo": "host=h", "max_size": 0, "min_size": 0}, "max_size"),
@@ -271,7 +273,7 @@ def test_value_that_can_not_be_stored_is_named_and_nothing_is_written(ready_data
         ({"pool": "host=h"}, "pool must be a psycopg_pool.ConnectionPool"),
         ({"async_pool": 7}, "async_pool must be a psycopg_pool.AsyncConnectionPool"),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_construction(arguments, said):
     with pytest.raises(InvalidArgumentError, match=said) as caught:

@@ -17,10 +17,16 @@ import orjson
 import psycopg
 import typer
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from langgraph_pg_snapshot._conninfo import parsed
 from langgraph_pg_snapshot.cli.output import Output
-from langgraph_pg_snapshot.errors import ConnectionUnavailableError, SchemaError, StorageError
+from langgraph_pg_snapshot.errors import (
+    ConnectionUnavailableError,
+    InvalidArgumentError,
+    SchemaError,
+    StorageError,
+)
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer.stored import StoredForm
 from langgraph_pg_snapshot.sql import Queries
@@ -163,22 +169,10 @@ def checked(dsn: str, option: str) -> str:
     Raises:
         BadParameter: It is none. Its text is not repeated, since there may be a password in it.
     """
-    hint = "is no PostgreSQL connection string: 'postgresql://user@host/db' or 'host=… dbname=…'"
-    if "://" in dsn:
-        scheme, _, rest = dsn.partition("://")
-        if scheme not in ("postgresql", "postgres"):
-            raise typer.BadParameter(f"{option} {hint}")
-        # libpq ends the credentials at the first "@", if that is before the first "/".
-        authority, _, path = rest.partition("/")
-        if authority.count("@") > 1 or "@" in path.partition("?")[0]:
-            raise typer.BadParameter(
-                f"{option} has a user name or password with a character that must be "
-                "percent-encoded in a URL ('@' is %40, '/' is %2F, ':' is %3A)"
-            )
     try:
-        given = conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        raise typer.BadParameter(f"{option} {hint}") from None
+        given = parsed(dsn, option)
+    except InvalidArgumentError as error:
+        raise typer.BadParameter(str(error)) from None
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
         dsn = make_conninfo(dsn, connect_timeout=CONNECT_TIMEOUT)
     return make_conninfo(dsn, fallback_application_name="langgraph-pg-snapshot")

@@ -13,10 +13,10 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
-from langgraph_pg_snapshot.errors import InvalidArgumentError, StorageError
+from langgraph_pg_snapshot._conninfo import parsed
+from langgraph_pg_snapshot.errors import StorageError
 from langgraph_pg_snapshot.sql import definitions
 from langgraph_pg_snapshot.transfer.threads import UnreadableError
 
@@ -40,13 +40,7 @@ def label_of(conninfo: str) -> str:
     Raises:
         InvalidArgumentError: It can't be parsed. (Its text is not repeated.)
     """
-    try:
-        parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        raise InvalidArgumentError(
-            "conninfo is not a PostgreSQL connection string ('postgresql://user@host/db' or "
-            "'host=… dbname=…')"
-        ) from None
+    parts = parsed(conninfo, "conninfo")
     shown = [f"{key}={parts[key]}" for key in ("host", "port", "dbname", "user") if key in parts]
     return f"PostgreSQL ({' '.join(shown) or 'as the environment says'})"
 

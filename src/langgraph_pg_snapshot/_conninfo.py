@@ -1,0 +1,40 @@
+"""Connection strings, looked at before a connection is tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from langgraph_pg_snapshot.errors import InvalidArgumentError
+
+
+def parsed(conninfo: str, named: str) -> dict[str, Any]:
+    """The parameters of a connection string, if libpq takes it apart as it was meant.
+
+    Args:
+        conninfo: The string, or a URL.
+        named: What the caller knows it as: an argument, an option, a variable.
+
+    Raises:
+        InvalidArgumentError: It is none. Its text is not repeated, since it may hold a password.
+    """
+    scheme, is_url, rest = conninfo.partition("://")
+    if is_url and scheme in ("postgresql", "postgres"):
+        # libpq ends the credentials at the first "@", if that is before the first "/". What comes
+        # after would be part of the host's name, and errors name that.
+        authority, _, path = rest.partition("/")
+        if authority.count("@") > 1 or "@" in path.partition("?")[0]:
+            raise InvalidArgumentError(
+                f"{named} has a user name or password with a character that must be "
+                "percent-encoded in a URL ('@' is %40, '/' is %2F, ':' is %3A)"
+            )
+    try:
+        return conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        hint = "; a URL of SQLAlchemy's has to lose its '+driver'" if "+" in scheme else ""
+        raise InvalidArgumentError(
+            f"{named} is not a PostgreSQL connection string ('postgresql://user@host/db' or "
+            f"'host=… dbname=…'){hint}"
+        ) from None

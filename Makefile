@@ -25,6 +25,10 @@ test: $(VENV)/.dev-installed  ## Run the tests, on real servers; PYTEST_ARGS are
 test-all: $(VENV)/.dev-installed  ## Run the slow tests too
 	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
 
+.PHONY: notebooks
+notebooks: $(VENV)/.dev-installed  ## Run examples/notebooks, and keep what they show
+	$(BIN)/python examples/notebooks/run.py
+
 .PHONY: bench
 bench: $(VENV)/.bench-installed  ## Measure against the official saver; BENCH_ARGS are handed on
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -16,20 +16,24 @@ ROOT = Path(langgraph_pg_snapshot.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "models": {"errors"},
+    "pictures": set(),
+    "listings": {"pictures"},
     "serializer": {"errors", "_forks"},
     "sql": {"errors"},
     "_forks": set(),
     "_conninfo": {"errors"},
-    "_plans": {"errors", "models", "serializer", "sql", "_forks"},
+    "_plans": {"errors", "models", "listings", "pictures", "serializer", "sql", "_forks"},
     "_drivers": {"errors", "_plans", "_forks"},
     "_operation": {"errors", "_drivers"},
     "_lifecycle": {*("errors", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")},
-    "_calls": {"errors", "models", "sql", "_plans", "_operation", "_lifecycle"},
+    "_calls": {
+        *("errors", "models", "listings", "pictures", "sql", "_plans", "_operation", "_lifecycle")
+    },
     "_base": {
         *("errors", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded")
     },
     "_hooks": {"_plans", "_calls", "_base"},
-    "_threads": {"models", "_calls", "_base"},
+    "_threads": {"models", "listings", "pictures", "_calls", "_base"},
     "_retention": {"models", "_calls", "_base"},
     "saver": {"_hooks", "_threads", "_retention"},
     "transfer": {
@@ -38,10 +42,10 @@ MAY_IMPORT = {
     },
     "embedded": {"errors"},
     "cli": {
-        *("errors", "models", "saver", "serializer", "sql", "_plans", "transfer", "embedded"),
-        "_conninfo",
+        *("errors", "models", "listings", "pictures", "saver", "serializer", "sql", "_plans"),
+        *("transfer", "embedded", "_conninfo"),
     },
-    "__init__": {"errors", "models", "saver", "serializer", "sql"},
+    "__init__": {"errors", "models", "listings", "pictures", "saver", "serializer", "sql"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

@@ -17,17 +17,20 @@ from langgraph_pg_snapshot.errors import (
     TypeNotAllowedError,
     WrongColorError,
 )
-from langgraph_pg_snapshot.models import (
+from langgraph_pg_snapshot.listings import (
     CheckpointInfo,
-    RemovalReport,
-    RetentionPolicy,
-    SchemaStatus,
     StorageStats,
     TableSize,
     ThreadInfo,
     ThreadSize,
+)
+from langgraph_pg_snapshot.models import (
+    RemovalReport,
+    RetentionPolicy,
+    SchemaStatus,
     UnloadableValue,
 )
+from langgraph_pg_snapshot.pictures import HistoryGraph, HistoryStep
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql.script import rights_sql, schema_sql
@@ -40,6 +43,8 @@ __all__ = [
     "ConnectionUnavailableError",
     "DamagedThreadError",
     "DeserializationError",
+    "HistoryGraph",
+    "HistoryStep",
     "InvalidArgumentError",
     "PostgresSnapshotSaver",
     "RemovalReport",

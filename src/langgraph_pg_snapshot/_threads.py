@@ -8,12 +8,9 @@ from typing import Any, Literal
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._calls import directory
 from langgraph_pg_snapshot._calls import threads as calls
-from langgraph_pg_snapshot.models import (
-    CheckpointInfo,
-    StorageStats,
-    ThreadInfo,
-    UnloadableValue,
-)
+from langgraph_pg_snapshot.listings import CheckpointInfo, StorageStats, ThreadInfo
+from langgraph_pg_snapshot.models import UnloadableValue
+from langgraph_pg_snapshot.pictures import HistoryGraph
 
 
 class ThreadDirectory(SaverBase):
@@ -137,6 +134,35 @@ class ThreadDirectory(SaverBase):
         """Like `history`."""
         return await self._arun(
             directory.history(self._store, thread_id, checkpoint_ns, limit, before)
+        )
+
+    def history_graph(
+        self, thread_id: str, *, checkpoint_ns: str = "", limit: int | None = 100
+    ) -> HistoryGraph:
+        """A picture of a thread's checkpoints and forks; without any if there is no such thread.
+
+        It shows steps, nodes, what changed, what was asked and what failed, and where the thread
+        stands. In a notebook it shows itself; ``.svg`` and ``.mermaid`` (or ``str()``) are for
+        elsewhere. One statement, which reads no value of a channel.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: Its namespace; "" (default) is the root.
+            limit: At most so many checkpoints, the newest (default 100); the picture tells how many
+                it leaves out. None means all.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable.
+            StorageError: The database refused or failed.
+        """
+        return self._run(directory.history_graph(self._store, thread_id, checkpoint_ns, limit))
+
+    async def ahistory_graph(
+        self, thread_id: str, *, checkpoint_ns: str = "", limit: int | None = 100
+    ) -> HistoryGraph:
+        """Like `history_graph`."""
+        return await self._arun(
+            directory.history_graph(self._store, thread_id, checkpoint_ns, limit)
         )
 
     def get_channel(

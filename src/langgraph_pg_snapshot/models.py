@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from types import MappingProxyType
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -23,103 +22,6 @@ MAX_ID_BYTES = {
 
 # The server counts with a bigint; nothing has more than that of anything.
 LARGEST_COUNT = 2**63 - 1
-
-
-class ThreadInfo(NamedTuple):
-    """A thread as the directory lists it.
-
-    Attributes:
-        thread_id: The thread's id.
-        created_at: When its first checkpoint was stored (time zone aware).
-        updated_at: When its newest one was (time zone aware).
-        checkpoints: How many its root namespace has; those of subgraphs are not counted.
-        metadata: What its runs said of it: the newest value of each key of the root namespace's
-            checkpoints, and all that the newest checkpoint has (``source``, ``step``, …).
-    """
-
-    thread_id: str
-    created_at: datetime
-    updated_at: datetime
-    checkpoints: int = 0
-    metadata: Mapping[str, Any] = MappingProxyType({})
-
-
-class CheckpointInfo(NamedTuple):
-    """A checkpoint without its values, as `history` lists it.
-
-    Attributes:
-        checkpoint_ns: Its namespace.
-        checkpoint_id: Its id.
-        parent_checkpoint_id: The checkpoint that it follows; None if there is none (any more).
-        created_at: When it was stored (time zone aware).
-        step: LangGraph's count of supersteps; -1 is the first input. None if it has none.
-        source: "input", "loop", "update" or "fork", or None.
-        updated_channels: The channels of the state that its step wrote to; None if LangGraph did
-            not say.
-        metadata: All of its metadata.
-    """
-
-    checkpoint_ns: str
-    checkpoint_id: str
-    parent_checkpoint_id: str | None
-    created_at: datetime
-    step: int | None
-    source: str | None
-    updated_channels: Sequence[str] | None
-    metadata: Mapping[str, Any]
-
-
-class TableSize(NamedTuple):
-    """What a table takes on disk.
-
-    Attributes:
-        name: The table's name, without its schema.
-        bytes: All of it: rows, TOAST, indexes.
-        index_bytes: The part that is its indexes.
-    """
-
-    name: str
-    bytes: int
-    index_bytes: int
-
-
-class ThreadSize(NamedTuple):
-    """How large a thread is.
-
-    Attributes:
-        thread_id: The thread.
-        checkpoints: Its checkpoints in all namespaces, those of subgraphs too.
-        items: Rows of its log: messages, as a rule.
-        writes: Pending writes.
-        bytes: Its values as they are stored (compressed, where they are), without what rows and
-            indexes take beside them.
-    """
-
-    thread_id: str
-    checkpoints: int
-    items: int
-    writes: int
-    bytes: int
-
-
-class StorageStats(NamedTuple):
-    """What is stored.
-
-    Attributes:
-        threads: Threads that have a checkpoint in any namespace.
-        checkpoints: Checkpoints of all threads and namespaces.
-        items: Rows of their logs.
-        writes: Pending writes.
-        tables: What each table takes on disk.
-        largest_threads: The ten threads with the most bytes, the largest first.
-    """
-
-    threads: int
-    checkpoints: int
-    items: int
-    writes: int
-    tables: Sequence[TableSize]
-    largest_threads: Sequence[ThreadSize]
 
 
 class UnloadableValue(NamedTuple):

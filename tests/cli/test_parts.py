@@ -13,42 +13,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_pg_snapshot import SnapshotSerializer
 from langgraph_pg_snapshot.cli.changes import changes
-from langgraph_pg_snapshot.cli.drawing import drawn
-from langgraph_pg_snapshot.cli.output import age, scrubbed, shortened, size_of
-from langgraph_pg_snapshot.cli.readable import readable
-
-
-@pytest.mark.parametrize(
-    ("parents", "expected"),
-    [
-        ({}, []),
-        ({"1": None, "2": "1", "3": "2"}, ["1", "2", "3"]),
-        # A fork that is the newest state goes on at the left, the other one hangs beside it.
-        ({"1": None, "2": "1", "3": "1"}, ["1", "│ 2", "3"]),
-        ({"1": None, "2": "1", "3": "1", "4": "2"}, ["1", "│ 3", "2", "4"]),
-        (
-            {"1": None, "2": "1", "3": "2", "4": "1", "5": "4", "6": "4", "7": "1"},
-            ["1", "│ 2", "│ 3", "│ 4", "│ │ 5", "│ 6", "7"],
-        ),
-        # What a parent was is removed, or lies before the limit.
-        ({"3": "gone", "4": "3", "5": None}, ["3", "4", "5"]),
-    ],
-)
-def test_tree(parents: dict[str, str | None], expected: list[str]):
-    assert [prefix.replace("● ", "") + each for prefix, each in drawn(parents)] == expected
-
-
-@given(st.lists(st.integers(-1, 20), max_size=20))
-def test_tree_has_each_checkpoint_once_behind_its_parent(above: list[int]):
-    parents = {
-        f"{n:02}": f"{parent:02}" if 0 <= parent < n else None for n, parent in enumerate(above)
-    }
-    order = [each for _, each in drawn(parents)]
-    assert sorted(order) == sorted(parents)
-    assert all(order.index(p) < order.index(c) for c, p in parents.items() if p is not None)
-    # The newest is the last line, at the left.
-    if parents:
-        assert list(drawn(parents))[-1] == ("● ", max(parents))
+from langgraph_pg_snapshot.cli.output import age, scrubbed
+from langgraph_pg_snapshot.pictures.readable import readable
+from langgraph_pg_snapshot.pictures.words import shortened, size_of
 
 
 def human(text: str, id_: str) -> dict[str, Any]:

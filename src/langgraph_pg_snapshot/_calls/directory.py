@@ -15,14 +15,9 @@ from langgraph_pg_snapshot._plans import directory
 from langgraph_pg_snapshot._plans.steps import taking_long
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-from langgraph_pg_snapshot.models import (
-    CheckpointInfo,
-    NamespaceKey,
-    StorageStats,
-    Target,
-    ThreadInfo,
-    check_id,
-)
+from langgraph_pg_snapshot.listings import CheckpointList, StorageStats, ThreadInfo, ThreadList
+from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
+from langgraph_pg_snapshot.pictures import HistoryGraph
 from langgraph_pg_snapshot.sql import STEP_METADATA
 
 
@@ -32,7 +27,7 @@ def list_threads(
     before: ThreadInfo | None,
     filter_: Mapping[str, Any] | None,
     order: directory.Order,
-) -> Call[list[ThreadInfo]]:
+) -> Call[ThreadList]:
     """Read the directory."""
     for key in check_filter(filter_):
         if key in STEP_METADATA:
@@ -68,7 +63,7 @@ def _cursor(before: ThreadInfo | None) -> directory.Cursor | None:
 
 def history(
     store: Store, thread_id: str, checkpoint_ns: str, limit: int | None, before: str | None
-) -> Call[list[CheckpointInfo]]:
+) -> Call[CheckpointList]:
     """Read a thread's history without values."""
     key = _key(thread_id, checkpoint_ns)
     if before is not None:
@@ -76,6 +71,17 @@ def history(
     return Call(
         operation_on("history", store, key),
         partial(directory.list_history, store, key, check_limit(limit), before),
+    )
+
+
+def history_graph(
+    store: Store, thread_id: str, checkpoint_ns: str, limit: int | None
+) -> Call[HistoryGraph]:
+    """Read what a picture of a thread's history shows."""
+    key = _key(thread_id, checkpoint_ns)
+    return Call(
+        operation_on("history_graph", store, key),
+        partial(directory.history_graph, store, key, check_limit(limit)),
     )
 
 

@@ -11,17 +11,20 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 from langgraph_pg_snapshot._plans.codec import Blob, parse_json
 from langgraph_pg_snapshot._plans.columns import dump_members, load_metadata, load_sealed
 from langgraph_pg_snapshot._plans.state import is_state
-from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Row, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import about
-from langgraph_pg_snapshot.models import (
+from langgraph_pg_snapshot.listings import (
     CheckpointInfo,
-    NamespaceKey,
+    CheckpointList,
     StorageStats,
     TableSize,
     ThreadInfo,
+    ThreadList,
     ThreadSize,
 )
+from langgraph_pg_snapshot.models import NamespaceKey
+from langgraph_pg_snapshot.pictures import HistoryGraph, HistoryStep
 from langgraph_pg_snapshot.sql import RELATIONS
 
 # As in the statements, which say why it stands there.
@@ -80,7 +83,7 @@ class _HistoryRow(NamedTuple):
     updated: str | None  # channels
 
 
-def list_threads(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
+def list_threads(store: Store, listing: Listing) -> Plan[ThreadList]:
     """Threads with what their runs said of them, in order: one statement a thousand."""
     if store.codec.sealing and listing.filter:
         return (yield from _list_filtered(store, listing))
@@ -91,7 +94,7 @@ def list_threads(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
         rows = yield Atomic(partial(_list_pages, store, listing), one_snapshot=True)
     if len(rows) > HEAVY:
         yield Heavy()
-    return [_thread_info(store, row) for row in rows]
+    return ThreadList(_thread_info(store, row) for row in rows)
 
 
 def _list_pages(store: Store, listing: Listing) -> Plan[list[_ThreadRow]]:
@@ -106,7 +109,7 @@ def _list_pages(store: Store, listing: Listing) -> Plan[list[_ThreadRow]]:
         before = Cursor(page[-1].updated_at, page[-1].thread_id)
 
 
-def _list_filtered(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
+def _list_filtered(store: Store, listing: Listing) -> Plan[ThreadList]:
     """The same where metadata is sealed and SQL can't filter it: done here, page by page."""
     listed: list[ThreadInfo] = []
     before = listing.before
@@ -118,7 +121,7 @@ def _list_filtered(store: Store, listing: Listing) -> Plan[list[ThreadInfo]]:
         if len(page) < PAGE:
             break
         before = Cursor(page[-1].updated_at, page[-1].thread_id)
-    return listed[: listing.limit]
+    return ThreadList(listed[: listing.limit])
 
 
 def _list_page(
@@ -153,7 +156,7 @@ def _thread_info(store: Store, row: _ThreadRow) -> ThreadInfo:
 
 def list_history(
     store: Store, key: NamespaceKey, limit: int | None, before: str | None
-) -> Plan[list[CheckpointInfo]]:
+) -> Plan[CheckpointList]:
     """Checkpoints of a namespace without their values, newest first: one statement."""
     which = "which_any" if before is None else "which_before"
     rows = yield Stmt(
@@ -161,7 +164,9 @@ def list_history(
     )
     if len(rows) > HEAVY:
         yield Heavy()
-    return [_checkpoint_info(store, key.checkpoint_ns, _HistoryRow(*row)) for row in rows]
+    return CheckpointList(
+        _checkpoint_info(store, key.checkpoint_ns, _HistoryRow(*row)) for row in rows
+    )
 
 
 def _checkpoint_info(store: Store, checkpoint_ns: str, row: _HistoryRow) -> CheckpointInfo:
@@ -180,6 +185,22 @@ def _checkpoint_info(store: Store, checkpoint_ns: str, row: _HistoryRow) -> Chec
         None if channels is None else [channel for channel in channels if is_state(channel)],
         metadata,
     )
+
+
+def history_graph(store: Store, key: NamespaceKey, limit: int | None) -> Plan[HistoryGraph]:
+    """What happened at a namespace's newest checkpoints: one statement."""
+    rows = yield Stmt(store.queries("history_steps"), {**key._asdict(), "limit": limit})
+    if len(rows) > HEAVY:
+        yield Heavy()
+    steps = [_history_step(row[1:]) for row in rows if row[1] is not None]
+    return HistoryGraph(key.thread_id, key.checkpoint_ns, steps, rows[0][0] - len(steps))
+
+
+def _history_step(row: Row) -> HistoryStep:
+    step = HistoryStep(*row)
+    with about(f"checkpoint {step.checkpoint_id!r}"):
+        asked = row[HistoryStep._fields.index("interrupts")]
+        return step._replace(interrupts=parse_json(asked) if asked is not None else [])
 
 
 def get_stats(store: Store) -> Plan[StorageStats]:

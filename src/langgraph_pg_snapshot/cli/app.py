@@ -12,8 +12,9 @@ from typer.core import TyperGroup
 
 from langgraph_pg_snapshot.cli import past, removal, schema, state, threads, transfer
 from langgraph_pg_snapshot.cli import server as embedded
-from langgraph_pg_snapshot.cli.output import note, shortened
+from langgraph_pg_snapshot.cli.output import note
 from langgraph_pg_snapshot.errors import SnapshotError
+from langgraph_pg_snapshot.pictures.words import shortened
 
 FAILED, MISUSED = 1, 2
 logger = logging.getLogger("langgraph_pg_snapshot")

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from langgraph_pg_snapshot.cli.readable import bare, elements, entries
+from langgraph_pg_snapshot.pictures.readable import bare, elements, entries
 
 Change = dict[str, Any]
 

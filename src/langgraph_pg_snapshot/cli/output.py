@@ -15,14 +15,13 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
+from langgraph_pg_snapshot.pictures.words import clean
+
 # What is not a terminal is not to be wrapped: the lines go to a file, or to grep.
 UNWRAPPED = 1_000
-# Text from threads is shown to a terminal: control characters must not steer it.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)[^\s@]*@")
 _KEY_PASSWORD = re.compile(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_BYTES = 1_024
 
 
 @dataclass
@@ -102,11 +101,6 @@ def _plain(value: Any) -> Any:
     return dict(value) if hasattr(value, "keys") else str(value)
 
 
-def clean(text: str) -> str:
-    """Text whose control characters are written as escapes."""
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def scrubbed(text: str) -> str:
     """Text without the passwords of connection strings that may stand in it."""
     return _KEY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", text))
@@ -124,24 +118,3 @@ def lasting(span: timedelta) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def size_of(count: int) -> str:
-    """A number of bytes in its unit."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < _BYTES:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _BYTES
-    return f"{size:.1f} GiB"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: "1 thread", "2 threads"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def shortened(text: str, length: int = 100) -> str:
-    """Text in one line, cut to a length."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"

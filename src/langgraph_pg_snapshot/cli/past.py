@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot.cli.changes import Change, changes
-from langgraph_pg_snapshot.cli.drawing import drawn
-from langgraph_pg_snapshot.cli.output import age, shortened
-from langgraph_pg_snapshot.cli.readable import readable
+from langgraph_pg_snapshot.cli.output import age
 from langgraph_pg_snapshot.cli.session import Session, command
 from langgraph_pg_snapshot.cli.state import (
     Namespace,
@@ -21,7 +19,11 @@ from langgraph_pg_snapshot.cli.state import (
     described,
     find_checkpoint,
 )
-from langgraph_pg_snapshot.models import CheckpointInfo
+from langgraph_pg_snapshot.listings import CheckpointInfo
+from langgraph_pg_snapshot.pictures import HistoryStep
+from langgraph_pg_snapshot.pictures.graph import tree_lines
+from langgraph_pg_snapshot.pictures.readable import readable
+from langgraph_pg_snapshot.pictures.words import not_shown, shortened
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -44,57 +46,32 @@ def history(
 ) -> None:
     """Show a thread's checkpoints as a tree: steps, nodes, what changed, forks."""
     with session.saver() as saver:
-        found = list(saver.history(thread, checkpoint_ns=namespace, limit=limit))
-        check_exists(found, thread, namespace)
-        rows = session.rows(
-            "steps_of",
-            thread_id=thread,
-            checkpoint_ns=namespace,
-            checkpoint_ids=[each.checkpoint_id for each in found],
-        )
-    steps = {row[0]: row[1:] for row in rows}
-    checkpoints = [_step(info, steps.get(info.checkpoint_id, (None,) * 5)) for info in found]
+        found = saver.history_graph(thread, checkpoint_ns=namespace, limit=limit)
+    check_exists(found.steps, thread, namespace)
     output = session.output
 
     def render() -> None:
         output.line(thread, "bold")
-        by_id = {each["checkpoint_id"]: each for each in checkpoints}
-        parents = {each: by_id[each]["parent_checkpoint_id"] for each in by_id}
-        for prefix, each in drawn(parents):
-            output.line(prefix + _step_line(by_id[each]))
+        for line in tree_lines(found.steps, age):
+            output.line(line)
+        if found.left_out:
+            output.note(not_shown(found.left_out))
 
+    checkpoints = [_described(step, namespace) for step in found.steps]
     output.show(
         {"thread_id": thread, "checkpoint_ns": namespace, "checkpoints": checkpoints}, render
     )
 
 
-def _step(info: CheckpointInfo, told: Sequence[Any]) -> dict[str, Any]:
-    nodes, changed, interrupts, error, run_id = told
+def _described(step: HistoryStep, namespace: str) -> dict[str, Any]:
     return {
-        **described(info),
-        "nodes": nodes,
-        "changed_channels": changed or [],
-        "interrupts": interrupts or [],
-        "error": error,
-        "run_id": run_id,
+        **described(step, namespace),
+        "nodes": step.nodes,
+        "changed_channels": step.changed_channels,
+        "interrupts": step.interrupts,
+        "error": step.error,
+        "run_id": step.run_id,
     }
-
-
-def _step_line(step: Mapping[str, Any]) -> str:
-    parts = [str(step["checkpoint_id"]), age(step["created_at"])]
-    if step["step"] is not None:
-        parts.append(f"step {step['step']}")
-    if step["source"] not in (None, "loop"):
-        parts.append(step["source"])
-    if step["nodes"]:
-        parts.append(f"ran {', '.join(step['nodes'])}")
-    if step["changed_channels"]:
-        parts.append(f"changed {', '.join(step['changed_channels'])}")
-    if step["interrupts"]:
-        parts.append(f"asked {shortened(', '.join(map(readable, step['interrupts'])), 60)}")
-    if step["error"]:
-        parts.append(f"failed: {shortened(step['error'], 60)}")
-    return "  ".join(parts)
 
 
 def diff(

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from langgraph_pg_snapshot.cli.output import counted, size_of
 from langgraph_pg_snapshot.cli.session import Session, command, parsed_pairs
 from langgraph_pg_snapshot.errors import SnapshotError
 from langgraph_pg_snapshot.models import RemovalReport, RetentionPolicy
+from langgraph_pg_snapshot.pictures.words import counted, size_of
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from langgraph_pg_snapshot.cli.output import counted, shortened
 from langgraph_pg_snapshot.cli.session import Imports, Session, command, import_modules
+from langgraph_pg_snapshot.pictures.words import counted, shortened
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql import migrations
 from langgraph_pg_snapshot.sql.script import rights_sql, schema_sql

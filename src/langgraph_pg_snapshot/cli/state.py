@@ -8,8 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from langgraph_pg_snapshot._plans.state import is_state
-from langgraph_pg_snapshot.cli.output import Output, age, counted, shortened
-from langgraph_pg_snapshot.cli.readable import (
+from langgraph_pg_snapshot.cli.output import Output, age
+from langgraph_pg_snapshot.cli.session import Session, command
+from langgraph_pg_snapshot.errors import SnapshotError
+from langgraph_pg_snapshot.listings import CheckpointInfo
+from langgraph_pg_snapshot.pictures import HistoryStep
+from langgraph_pg_snapshot.pictures.readable import (
     bare,
     elements,
     entries,
@@ -17,9 +21,7 @@ from langgraph_pg_snapshot.cli.readable import (
     is_opaque,
     readable,
 )
-from langgraph_pg_snapshot.cli.session import Session, command
-from langgraph_pg_snapshot.errors import SnapshotError
-from langgraph_pg_snapshot.models import CheckpointInfo
+from langgraph_pg_snapshot.pictures.words import counted, shortened
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
 Thread = Annotated[str, typer.Argument(help="The thread.")]
@@ -64,7 +66,7 @@ def show(
         values = {name: _end_of(value, last) for name, value in values.items()}
     data = {
         "thread_id": thread,
-        **described(info),
+        **described(info, namespace),
         "metadata": dict(info.metadata),
         "state": values,
         "interrupts": interrupts,
@@ -73,10 +75,10 @@ def show(
     session.output.show(data, lambda: _show_state(session.output, data, info, full=full))
 
 
-def described(info: CheckpointInfo) -> dict[str, Any]:
+def described(info: CheckpointInfo | HistoryStep, namespace: str) -> dict[str, Any]:
     """What JSON says of a checkpoint."""
     return {
-        "checkpoint_ns": info.checkpoint_ns,
+        "checkpoint_ns": namespace,
         "checkpoint_id": info.checkpoint_id,
         "parent_checkpoint_id": info.parent_checkpoint_id,
         "created_at": info.created_at,
@@ -184,7 +186,7 @@ def find_checkpoint(
     return alike[0]
 
 
-def check_exists(found: Sequence[CheckpointInfo], thread: str, namespace: str) -> None:
+def check_exists(found: Sequence[object], thread: str, namespace: str) -> None:
     """Complain of a thread that has no checkpoint there.
 
     Raises:

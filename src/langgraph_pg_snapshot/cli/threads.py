@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from langgraph_pg_snapshot.cli.output import age, counted, shortened, size_of
-from langgraph_pg_snapshot.cli.readable import readable
+from langgraph_pg_snapshot.cli.output import age
 from langgraph_pg_snapshot.cli.session import Session, command, parsed_pairs
 from langgraph_pg_snapshot.errors import SnapshotError
-from langgraph_pg_snapshot.models import ThreadInfo
+from langgraph_pg_snapshot.listings import ThreadInfo, counts_of, tables_of
+from langgraph_pg_snapshot.pictures.readable import readable
+from langgraph_pg_snapshot.pictures.words import counted, said, shortened
 
 Filter = Annotated[
     list[str] | None,
@@ -21,8 +22,6 @@ Filter = Annotated[
         help="What runs must have said of the thread. May be repeated; all must match.",
     ),
 ]
-# LangGraph's word about the newest checkpoint, not about the thread.
-_OF_THE_STEP = ("source", "step", "parents")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,8 +72,7 @@ def threads(
 
 
 def _said(thread: ThreadInfo) -> str:
-    said = {key: value for key, value in thread.metadata.items() if key not in _OF_THE_STEP}
-    return shortened(", ".join(f"{key}={readable(value)}" for key, value in said.items()), 80)
+    return shortened(said(thread.metadata, readable), 80)
 
 
 def _cursor(text: str) -> ThreadInfo:
@@ -120,23 +118,9 @@ def stats(session: Session) -> None:
     output = session.output
 
     def render() -> None:
-        output.line(
-            f"{counted(found.threads, 'thread')}, {counted(found.checkpoints, 'checkpoint')}, "
-            f"{counted(found.items, 'item')}, {counted(found.writes, 'pending write')}"
-        )
-        output.line()
-        output.table(
-            ("table", ">size", ">of it indexes"),
-            [(t.name, size_of(t.bytes), size_of(t.index_bytes)) for t in found.tables],
-        )
-        if found.largest_threads:
+        output.line(counts_of(found))
+        for columns, rows in tables_of(found):
             output.line()
-            output.table(
-                ("largest threads", ">checkpoints", ">items", ">writes", ">values"),
-                [
-                    (t.thread_id, t.checkpoints, t.items, t.writes, size_of(t.bytes))
-                    for t in found.largest_threads
-                ],
-            )
+            output.table(columns, rows)
 
     output.show(found, render)

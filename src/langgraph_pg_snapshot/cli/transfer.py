@@ -12,8 +12,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from langgraph_pg_snapshot.cli.output import clean, console, counted
+from langgraph_pg_snapshot.cli.output import console
 from langgraph_pg_snapshot.cli.session import Imports, Session, checked, command, import_modules
+from langgraph_pg_snapshot.pictures.words import clean, counted
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.transfer import (
     OfficialTables,

@@ -103,12 +103,24 @@ WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s:
 ORDER BY h.checkpoint_id DESC
 LIMIT %(limit)s::bigint
 
--- name: steps_of
--- What happened at these checkpoints of a namespace, as the view of steps tells it.
-SELECT s.checkpoint_id, s.nodes, s.changed_channels, s.interrupts, s.error, s.run_id
-FROM {steps} AS s
-WHERE s.thread_id = %(thread_id)s::text AND s.checkpoint_ns = %(checkpoint_ns)s::text
-    AND s.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
+-- name: history_steps
+-- What happened at the newest checkpoints of a namespace, as the view of steps tells it, newest first;
+-- beside each, how many checkpoints there are. One row without a step: none are wanted, or there are none.
+SELECT counted.checkpoints, s.checkpoint_id, s.parent_checkpoint_id, s.created_at, s.step, s.source,
+    s.nodes, s.changed_channels, s.is_interrupted, s.is_waiting, s.interrupts::text, s.error, s.run_id,
+    s.is_newest
+FROM (
+    SELECT count(*) AS checkpoints FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+) AS counted
+LEFT JOIN {steps} AS s
+    ON s.thread_id = %(thread_id)s::text AND s.checkpoint_ns = %(checkpoint_ns)s::text
+    AND s.checkpoint_id = ANY (ARRAY(
+        SELECT h.checkpoint_id FROM {history} AS h
+        WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        ORDER BY h.checkpoint_id DESC
+        LIMIT %(limit)s::bigint))
+ORDER BY s.checkpoint_id DESC
 
 -- name: has_sealed_metadata
 -- Whether a serializer that encrypts stored metadata, which SQL then can't see.

@@ -249,7 +249,7 @@ SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.
         ORDER BY 1
     ) AS changed_channels,
     h.created_at, h.created_at - p.created_at AS since_parent,
-    pending.is_interrupted, pending.interrupts, pending.open_interrupts, pending.error,
+    pending.is_interrupted, pending.is_waiting, pending.interrupts, pending.open_interrupts, pending.error,
     NOT EXISTS (
         SELECT 1 FROM {history} AS later
         WHERE later.thread_id = h.thread_id AND later.checkpoint_ns = h.checkpoint_ns
@@ -266,6 +266,7 @@ LEFT JOIN LATERAL (
 ) AS p ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(w.channel = '__interrupt__'), false) AS is_interrupted,
+        coalesce(bool_or(w.channel = '__interrupt__' AND NOT task.is_done), false) AS is_waiting,
         jsonb_agg(asked.interrupt -> 'value' ORDER BY w.task_path, w.task_id, asked.position)
             FILTER (WHERE asked.interrupt IS NOT NULL) AS interrupts,
         jsonb_agg(asked.interrupt -> 'value' ORDER BY w.task_path, w.task_id, asked.position)

@@ -101,6 +101,7 @@ COMMENT ON COLUMN {steps}.changed_channels IS 'the channels that changed since t
 COMMENT ON COLUMN {steps}.created_at IS 'when it was stored';
 COMMENT ON COLUMN {steps}.since_parent IS 'how long after the checkpoint before that was, waiting for people included';
 COMMENT ON COLUMN {steps}.is_interrupted IS 'whether a node that ran from here asked something (interrupt)';
+COMMENT ON COLUMN {steps}.is_waiting IS 'whether one of these did not finish since, so that it waits for an answer';
 COMMENT ON COLUMN {steps}.interrupts IS 'what was asked: the values given to interrupt(), as a JSON array';
 COMMENT ON COLUMN {steps}.open_interrupts IS 'those of nodes that did not finish since: what waits for an answer';
 COMMENT ON COLUMN {steps}.error IS 'what nodes that ran from here failed with';

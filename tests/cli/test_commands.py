@@ -345,7 +345,7 @@ def test_history_is_a_tree_with_forks(run: Run):
     assert [line.partition("● ")[0] for line in lines[1:]] == [""] * 3 + ["│ "] * 3 + [""] * 3
     ids = [each["checkpoint_id"] for each in reversed(found["checkpoints"])]
     assert [line.partition("● ")[2].split()[0] for line in lines[1:]] == ids
-    assert "step 4  ran clerk  changed messages, order, settings  asked Send order" in lines[-1]
+    assert "step 4  ran clerk  changed messages, order, settings  asks: Send order" in lines[-1]
     assert len(run("history", "liam", "--limit", "2").out.splitlines()) == 3
 
 

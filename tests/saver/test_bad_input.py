@@ -159,6 +159,9 @@ def test_names_of_channels_and_paths(nowhere, bad):
             "before.thread_id must be a str",
         ),
         (lambda s: s.history("t", limit=-1), ValueError, "limit must be at least 0"),
+        (lambda s: s.history_graph("t", limit=-1), ValueError, "limit must be at least 0"),
+        (lambda s: s.history_graph(7), TypeError, "thread_id must be a str"),
+        (lambda s: s.history_graph("t", checkpoint_ns=7), TypeError, "checkpoint_ns must be a str"),
         (lambda s: s.history("t", before=7), TypeError, "before must be a str"),
         (lambda s: s.history("t", before="a\x00"), ValueError, "before holds a NUL"),
         (lambda s: s.history("t", checkpoint_ns=None), TypeError, "checkpoint_ns must be a str"),
@@ -208,7 +211,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.put_writes(config_of("t"), [("a", 1)], "x"), ValueError, "checkpoint_id"),
         (lambda s: s.put(config_of("t"), {"id": "c"}, {}, {}), ValueError, "channel_values"),
     ],
-    ids=range(64),
+    ids=range(67),
 )
 def test_other_arguments(nowhere, call, error, said):
     with pytest.raises(error, match=said) as caught:

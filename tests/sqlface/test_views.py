@@ -338,11 +338,18 @@ def test_other_serializers_show_no_message_but_every_step(ready_database, serde)
     with PostgresSnapshotSaver(ready_database, serde=SERDES[serde]()) as saver:
         chat_graph(saver).invoke({"messages": [human("hi")]}, config_of("chat"))
         agent_turn_graph(saver).invoke({"log": ["go"]}, config_of("asks"))
+        agent_turn_graph(saver).invoke({"log": ["go"]}, config_of("answered"))
+        agent_turn_graph(saver).invoke(approve(), config_of("answered"))
     assert ask(ready_database, "SELECT * FROM agent_checkpoints_messages") == []
     rows = ask(
         ready_database, "SELECT * FROM agent_checkpoints_steps ORDER BY thread_id, checkpoint_id"
     )
     assert [(row["thread_id"], row["step"], row["nodes"]) for row in rows] == [
+        ("answered", -1, None),
+        ("answered", 0, []),
+        ("answered", 1, ["agent"]),
+        ("answered", 2, ["tool_one", "tool_two"]),
+        ("answered", 3, ["review"]),
         ("asks", -1, None),
         ("asks", 0, []),
         ("asks", 1, ["agent"]),
@@ -351,7 +358,8 @@ def test_other_serializers_show_no_message_but_every_step(ready_database, serde)
         ("chat", 0, []),
         ("chat", 1, ["model"]),
     ]
-    assert [row["thread_id"] for row in rows if row["is_interrupted"]] == ["asks"]
+    assert [row["thread_id"] for row in rows if row["is_interrupted"]] == ["answered", "asks"]
+    assert [row["thread_id"] for row in rows if row["is_waiting"]] == ["asks"]
     assert all(row["interrupts"] is None for row in rows)
 
 
@@ -481,6 +489,7 @@ def test_only_unanswered_questions_are_open(any_ready_database):
         graph.invoke({"log": ["go"]}, config)
         row, ids = state_of(graph)
         assert row["open_interrupts"] == row["interrupts"]
+        assert row["is_waiting"]
         assert sorted(ids) == ["aside", "main"]
         graph.invoke(Command(resume={ids["main"]: "one"}), config)
         row, _ = state_of(graph)
@@ -488,10 +497,12 @@ def test_only_unanswered_questions_are_open(any_ready_database):
         graph.invoke(Command(resume={ids["aside"]: "two"}), config)
         row, ids = state_of(graph)
         assert (row["is_interrupted"], row["open_interrupts"]) == (True, ["second"])
+        assert row["is_waiting"]
         assert sorted(row["interrupts"]) == ["aside", "second"]
         graph.invoke(Command(resume="three"), config)
         row, _ = state_of(graph)
         assert (row["is_interrupted"], row["open_interrupts"]) == (False, None)
+        assert not row["is_waiting"]
 
 
 def scans(plan: Any) -> list[dict[str, Any]]:

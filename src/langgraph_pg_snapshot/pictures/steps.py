@@ -61,8 +61,8 @@ def told(step: HistoryStep, length: int = 60) -> Iterator[tuple[Kind, str]]:
         yield "changed", _line(f"changed {', '.join(step.changed_channels)}")
     if step.is_interrupted:
         verb: Kind = "asks" if step.is_waiting else "asked"
-        question = ", ".join(map(readable, step.interrupts)) or "a question"
-        yield verb, f"{verb} {_line(question, length)}"
+        question = _line(", ".join(map(readable, step.interrupts)), length)
+        yield verb, f"{verb}: {question}" if step.interrupts else f"{verb} something"
     if step.error is not None:
         yield "failed", f"failed: {_line(step.error, length)}"
 

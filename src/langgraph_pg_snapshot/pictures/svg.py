@@ -28,6 +28,9 @@ COLOURS: Mapping[str, Colour] = {
     "asks": Colour("#7d4e00", "#e3b341"),
     "failed": Colour("#b3261e", "#ff7b72"),
     "newest": Colour("#0969da", "#4493f8"),
+    "asks-dot": Colour("#b58100", "#b58100"),
+    "failed-dot": Colour("#e5534b", "#e5534b"),
+    "newest-dot": Colour("#3081f7", "#3081f7"),
 }
 _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 # Pixels. A character of these fonts is at most 0.61 of their size wide.
@@ -87,8 +90,8 @@ class _Drawing:
         self._card(group, height, "newest" if step.is_newest else "edge")
         dot = self._y + PADDING + LARGE / 2
         self._line_to(step, x, dot)
-        colour = "newest" if step.is_newest else "page"
-        colour = next((kind for kind in ("failed", "asks") if kind in parts), colour)
+        colour = "newest-dot" if step.is_newest else "page"
+        colour = next((f"{kind}-dot" for kind in ("failed", "asks") if kind in parts), colour)
         self._add(group, "circle", colour=colour, cx=x, cy=dot, r=6 if step.is_newest else 4.5)
         self._words(group, step, parts, extra)
         self._y += height + GAP

@@ -233,9 +233,14 @@ SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.
         UNION
         SELECT i.item ->> 'node'
         FROM jsonb_array_elements(p.channel_values -> '__pregel_tasks' -> '$list') AS run (bounds)
-        JOIN {items} AS i ON i.thread_id = p.thread_id AND i.checkpoint_ns = p.checkpoint_ns
-            AND i.item_id >= (run.bounds ->> 0)::bigint
-            AND i.item_id < (run.bounds ->> 1)::bigint
+        -- (OFFSET 0: as below, or all items of the thread might be read for each checkpoint.)
+        CROSS JOIN LATERAL (
+            SELECT i.item FROM {items} AS i
+            WHERE i.thread_id = p.thread_id AND i.checkpoint_ns = p.checkpoint_ns
+                AND i.item_id >= (run.bounds ->> 0)::bigint
+                AND i.item_id < (run.bounds ->> 1)::bigint
+            OFFSET 0
+        ) AS i
         WHERE h.metadata ->> 'source' = 'loop' AND i.item ->> '$type' = 'Send'
         ORDER BY 1
     ) END AS nodes,

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
@@ -17,7 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from psycopg import sql
+from psycopg import postgres, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from langgraph_pg_snapshot.embedded import EmbeddedServer
@@ -50,39 +49,42 @@ def _execute(url: str, statement: str, name: str) -> None:
 # -- A look at the tables ----------------------------------------------------------------------
 
 
-def show(query: str, **params: Any) -> None:
+def show(query: str) -> None:
     """Print what a query finds, as psql does."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        cursor = connection.execute(query.encode(), params)
-        names = [column.name for column in cursor.description or ()]
-        rows = cursor.fetchall()
-    cells = [[_text(value).split("\n") for value in row] for row in rows]
-    columns = list(zip(*cells, strict=True)) or [()] * len(names)
-    widths = [
-        max(map(len, (name, *(line for cell in column for line in cell))))
-        for name, column in zip(names, columns, strict=True)
+        cursor = connection.execute(query.encode())
+        columns = cursor.description or []
+        found = cursor.pgresult
+    assert found is not None
+    rows = [
+        # The text is the server's: nothing becomes an object of Python's.
+        [(found.get_value(row, column) or b"").decode() for column in range(found.nfields)]
+        for row in range(found.ntuples)
     ]
-    print("|".join(f" {n:^{w}} " for n, w in zip(names, widths, strict=True)).rstrip())
-    print("+".join("-" * (width + 2) for width in widths))
-    numeric = [_is_numeric(column) for column in zip(*rows, strict=True)]
-    for row in cells:
-        for lines in zip_longest(*row, fillvalue=""):
-            shown = (
-                f" {line:>{width}} " if right else f" {line:<{width}} "
-                for line, width, right in zip(lines, widths, numeric, strict=True)
-            )
-            print("|".join(shown).rstrip())
+    print(_table([column.name for column in columns], rows, [_is_number(c) for c in columns]))
     print(f"({len(rows)} row{'' if len(rows) == 1 else 's'})")
 
 
-def _text(value: object) -> str:
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return "" if value is None else str(value)
+def _is_number(column: psycopg.Column) -> bool:
+    return postgres.types[column.type_code].name in {"int2", "int4", "int8", "float8", "numeric"}
 
 
-def _is_numeric(column: Sequence[object]) -> bool:
-    return all(isinstance(value, int | float | Decimal | None) for value in column)
+def _table(names: list[str], rows: list[list[str]], to_the_right: list[bool]) -> str:
+    # A cell may have several lines.
+    lines = [
+        line for row in rows for line in zip_longest(*(c.split("\n") for c in row), fillvalue="")
+    ]
+    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
+    aligned = [
+        [
+            f" {cell:>{width}} " if is_right else f" {cell:<{width}} "
+            for cell, width, is_right in zip(line, widths, to_the_right, strict=True)
+        ]
+        for line in lines
+    ]
+    head = [f" {name:^{width}} " for name, width in zip(names, widths, strict=True)]
+    rule = "+".join("-" * (width + 2) for width in widths)
+    return "\n".join(["|".join(head).rstrip(), rule, *("|".join(a).rstrip() for a in aligned)])
 
 
 # -- In place of a chat model ------------------------------------------------------------------

@@ -45,6 +45,7 @@ MAY_IMPORT = {
         *("errors", "models", "listings", "pictures", "saver", "serializer", "sql", "_plans"),
         *("transfer", "embedded", "_conninfo"),
     },
+    "server": {"errors", "saver", "_conninfo"},
     "__init__": {"errors", "models", "listings", "pictures", "saver", "serializer", "sql"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -163,3 +163,8 @@ class Queries:
     def script(self, text: str) -> bytes:
         """Return DDL with the tables' names filled in; it is run without parameters."""
         return text.format_map(self.relations).encode()
+
+
+# Read with the module, so that the first operation keeps no event loop waiting for a disk.
+definitions()
+migrations()

@@ -27,16 +27,18 @@ def database() -> str:
 
     That is a new schema of the database that the environment's DATABASE_URL names, or a PostgreSQL
     of the notebook's own, which starts in a second or two. DATABASE_URL is the result afterwards,
-    so that a process which a cell starts finds the same place.
+    so that a process which a cell starts finds the same place. Times are in UTC there.
     """
+    settings = "-c TimeZone=UTC"
     if url := os.environ.get("DATABASE_URL"):
         schema = f"langgraph_notebook_{secrets.token_hex(4)}"
         _execute(url, "CREATE SCHEMA {}", schema)
         atexit.register(_execute, url, "DROP SCHEMA {} CASCADE", schema)
-        options = f"{conninfo_to_dict(url).get('options') or ''} -c search_path={schema}"
-        place = make_conninfo(url, options=options.strip())
+        settings += f" -c search_path={schema}"
     else:
-        place = EmbeddedServer.start().dsn
+        url = EmbeddedServer.start().dsn
+    given = conninfo_to_dict(url).get("options") or ""
+    place = make_conninfo(url, options=f"{given} {settings}".strip())
     os.environ["DATABASE_URL"] = place
     return place
 

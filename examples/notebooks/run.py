@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 _VARYING = {
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "<id>",
     r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:?\d\d|Z)?": "<time>",
+    r"\bdatetime\.datetime\([\d, ]+": "<time>",
     r"\b0x[0-9a-f]+\b": "<address>",
 }
 # Of a picture, it is its kind that is compared.

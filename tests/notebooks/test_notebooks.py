@@ -89,6 +89,10 @@ SAME = {
         stream(f"{'0' * 8}{'-0000' * 3}-{'0' * 12}"),
     ],
     "time": [stream("2026-01-02 03:04:05.678+00:00 x"), stream("2027-11-12T13:14Z x")],
+    "time-of-python": [
+        stream("datetime.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=utc)"),
+        stream("datetime.datetime(2027, 11, 12, 13, 14, tzinfo=utc)"),
+    ],
     "address": [stream("<A object at 0x7f0011>"), stream("<A object at 0x7f22>")],
     "picture": [shown(image_png="aaaa"), shown(image_png="bbbb")],
 }

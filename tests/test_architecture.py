@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "_hooks": {"_plans", "_calls", "_base"},
     "_threads": {"models", "listings", "pictures", "_calls", "_base"},
     "_retention": {"models", "_calls", "_base"},
-    "saver": {"_hooks", "_threads", "_retention"},
+    "_exclusive": {"errors", "models", "_plans", "_lifecycle", "_calls", "_base"},
+    "saver": {"_hooks", "_threads", "_retention", "_exclusive"},
     "transfer": {
         *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver"),
         "_conninfo",

@@ -24,7 +24,7 @@ class Retention(SaverBase):
         is done inside the server.
 
         It also removes pending writes whose checkpoint did not come within a day, and forgets
-        after seven days what was erased.
+        after seven days what was erased, and after one who had threads for himself (`exclusive`).
 
         Args:
             policy: What to keep.

@@ -58,6 +58,32 @@ class ConcurrentWriteError(SnapshotError):
     """Other writers kept changing the thread, and this was given up; a put has stored nothing."""
 
 
+class ThreadBusyError(SnapshotError):
+    """Another block held the thread for the whole of the timeout.
+
+    Attributes:
+        thread_id: The thread.
+        holder: Who held it at the last look, as host, process and a number of its own.
+        held_for: Since when, in seconds, by the server's clock.
+    """
+
+    thread_id: str = ""
+    holder: str = ""
+    held_for: float = 0.0
+
+
+class LeaseLostError(SnapshotError):
+    """A block does not hold its thread any more, so what it was to store was not stored.
+
+    Attributes:
+        thread_id: The thread.
+        token: The number that the block had.
+    """
+
+    thread_id: str = ""
+    token: int = 0
+
+
 class DamagedThreadError(SnapshotError):
     """A checkpoint names items that are not in the database."""
 

@@ -133,6 +133,19 @@ class RemovalReport:
         )
 
 
+class ThreadLease(NamedTuple):
+    """A thread that a block has for itself.
+
+    Attributes:
+        thread_id: The thread.
+        token: Larger than that of any block before. A system that keeps the largest it has seen
+            of a thread can refuse what comes late from an earlier block.
+    """
+
+    thread_id: str
+    token: int
+
+
 class SchemaStatus(NamedTuple):
     """What of the saver's schema is in the database.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from langgraph_pg_snapshot._exclusive import Exclusive
 from langgraph_pg_snapshot._hooks import LangGraphHooks
 from langgraph_pg_snapshot._retention import Retention
 from langgraph_pg_snapshot._threads import ThreadDirectory
 
 
-class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory, Retention):
+class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory, Retention, Exclusive):
     """Keeps the state of LangGraph threads in PostgreSQL, as JSONB that SQL can read.
 
     One class for sync and async: pass it as ``checkpointer=`` when a graph is compiled, and both

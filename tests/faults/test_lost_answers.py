@@ -18,7 +18,7 @@ from proxy import Cut, proxy_to, rows_of
 from helpers import Driven, checkpoint_of, config_of, event_loop
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
-TABLES = ("threads", "history", "items", "writes", "metadata", "erased")
+TABLES = ("threads", "history", "items", "writes", "metadata", "erased", "leases")
 IDS = [f"1f1e0000-0000-6000-8000-{n:012x}" for n in range(10)]
 LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
 

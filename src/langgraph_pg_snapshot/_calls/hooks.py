@@ -23,6 +23,7 @@ from langgraph_pg_snapshot._calls.checks import (
     check_limit,
     operation_on,
 )
+from langgraph_pg_snapshot._calls.leases import held_token
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, retention
@@ -61,6 +62,7 @@ def put(
         new_versions,
         # LangGraph's own name for it; it hands it on to subgraphs
         is_at_exit=config["configurable"].get("__pregel_durability") == "exit",
+        lease=held_token(store, target.key.thread_id),
     )
     return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
 
@@ -99,6 +101,7 @@ def put_writes(
             pending.put_writes,
             *(store, target, writes, task_id, task_path),
             run_id=_run_id(config),
+            lease=held_token(store, target.key.thread_id),
         ),
     )
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from langgraph_pg_snapshot._calls.checks import operation_on
+from langgraph_pg_snapshot._calls.leases import held_token
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import check as checking
@@ -26,7 +27,8 @@ def save_state(store: Store, thread_id: str, values: Mapping[str, Any]) -> Call[
     for channel in values:
         check_id("channel name", channel)
     return Call(
-        operation_on("save_state", store, key), partial(state.save_state, store, thread_id, values)
+        operation_on("save_state", store, key),
+        partial(state.save_state, store, thread_id, values, held_token(store, thread_id)),
     )
 
 

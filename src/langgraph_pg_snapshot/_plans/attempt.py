@@ -14,6 +14,7 @@ import orjson
 from langgraph_pg_snapshot._plans.codec import Codec
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout, Stored, dump_stored, runs_in
+from langgraph_pg_snapshot._plans.lease import condition_of
 from langgraph_pg_snapshot._plans.lineage import Erased, Late, read_lineage
 from langgraph_pg_snapshot._plans.log import Log
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
@@ -61,7 +62,10 @@ class Attempt:
         stored = _lay_out(store.codec, new, known.parent, log, self.described)
         runs = runs_in(stored.values())
         rows = yield Stmt(
-            store.queries("put_first_checkpoint" if known.is_new else "put_checkpoint"),
+            store.queries(
+                "put_first_checkpoint" if known.is_new else "put_checkpoint",
+                condition_of(self.params),
+            ),
             {
                 **self.params,
                 "erased_at": erased.thread_at,

@@ -25,6 +25,7 @@ class NewCheckpoint:
     created_at: datetime | None = None  # None: now
     with_unversioned: bool = False  # values of channels that have no version are stored, too
     is_at_exit: bool = False  # of a run that saves only at its end
+    lease: int | None = None  # stored only while the thread is held with this token
 
     @property
     def parent_id(self) -> str | None:
@@ -77,4 +78,5 @@ def checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
         "sealed_type": sealed.type if sealed else None,
         "sealed": sealed.data if sealed else None,
         "created_at": new.created_at,
+        "lease": new.lease,
     }

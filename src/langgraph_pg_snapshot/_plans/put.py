@@ -12,6 +12,7 @@ from langgraph_pg_snapshot._plans.attempt import Attempt, Done
 from langgraph_pg_snapshot._plans.held import Awaited, give_up, hold, release
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout
+from langgraph_pg_snapshot._plans.lease import check_lease
 from langgraph_pg_snapshot._plans.lineage import Late
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint, checkpoint_params
 from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items
@@ -39,6 +40,7 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
     Raises:
         SerializationError: A value can't be stored; nothing was sent.
         ConcurrentWriteError: Other writers were faster, time after time; nothing was stored.
+        LeaseLostError: The thread is not held any more; nothing was stored.
     """
     values = new.checkpoint["channel_values"]
     if sum(weight(values[channel]) for channel in new.new_versions if channel in values) > HEAVY:
@@ -89,6 +91,7 @@ def _put(attempt: Attempt) -> Plan[Late | None]:
             done = yield Atomic(attempt.locked)
         if done is not None:
             break
+        yield from check_lease(store, attempt.params)
         store.known.forget(key)
         known = None
     if done is None:

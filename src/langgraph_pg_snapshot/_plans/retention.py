@@ -66,6 +66,7 @@ def sweep(
     report += yield from sweeper.drop_orphaned_writes()
     if not dry_run:
         yield Stmt(store.queries("forget_erased"), {"before": now - FORGOTTEN_AFTER})
+        yield Stmt(store.queries("forget_leases"), {"before": now - ORPHANED_AFTER})
     return report
 
 

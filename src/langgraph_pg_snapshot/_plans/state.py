@@ -55,7 +55,9 @@ def bare(value: Any) -> Any:
     return value.value if isinstance(value, _DeltaSnapshot) else value
 
 
-def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[str]:
+def save_state(
+    store: Store, thread_id: str, state: Mapping[str, Any], lease: int | None = None
+) -> Plan[str]:
     """Store a state as the thread's newest checkpoint; returns the checkpoint's id.
 
     What the thread held before stays in its history. The state is a settled one: channels that it
@@ -85,6 +87,7 @@ def save_state(store: Store, thread_id: str, state: Mapping[str, Any]) -> Plan[s
             changed,
             # A DeltaChannel without a value is rebuilt from what ancestors wrote: there are none.
             is_root=True,
+            lease=lease,
         ),
     )
     return checkpoint_id

@@ -10,6 +10,7 @@ from typing import Any
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from langgraph_pg_snapshot._plans.held import Awaited, hold
+from langgraph_pg_snapshot._plans.lease import check_lease, condition_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.weight import HEAVY, weight
@@ -31,6 +32,7 @@ def put_writes(
     *,
     run_id: str | None = None,
     indices: Sequence[int] | None = None,
+    lease: int | None = None,
 ) -> Plan[None]:
     """Store what a task wrote, in one statement, or two where something was removed meanwhile.
 
@@ -41,6 +43,7 @@ def put_writes(
 
     Raises:
         SerializationError: A value can't be stored; nothing was sent.
+        LeaseLostError: The thread is not held with the token ``lease`` any more.
     """
     if sum(weight(value) for _, value in writes) > HEAVY:
         yield Heavy()
@@ -61,6 +64,7 @@ def put_writes(
         "task_path": task_path,
         "run_id": run_id,
         "running": run_id if indices is None else None,
+        "lease": lease,
         "indices": list(rows),
         "channels": [channel for channel, _ in rows.values()],
         "values": [columns.json for _, columns in rows.values()],
@@ -69,7 +73,9 @@ def put_writes(
     }
     known = store.known.get(target.key, target.checkpoint_id)
     if known is not None and (
-        yield Stmt(store.queries("put_writes"), params | {"epoch": known.epoch})
+        yield Stmt(
+            store.queries("put_writes", condition_of(params)), params | {"epoch": known.epoch}
+        )
     ):
         return
     attempt = partial(_put_early_writes, store, params)
@@ -87,7 +93,9 @@ def put_writes(
 
 def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
     for _ in range(MAX_TRIES):
-        [(is_stored, is_settled, is_erased)] = yield Stmt(store.queries("put_early_writes"), params)
+        [(is_stored, is_settled, is_erased)] = yield Stmt(
+            store.queries("put_early_writes", condition_of(params)), params
+        )
         if is_erased:
             logger.info(
                 "writes to checkpoint %r of thread %r come too late and are not stored: the run "
@@ -95,6 +103,8 @@ def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
                 *(params["checkpoint_id"], params["thread_id"]),
             )
             return True  # they need not wait for anything
+        if not is_stored:
+            yield from check_lease(store, params)
         if is_stored or is_settled:
             return bool(is_stored)
     raise ConcurrentWriteError

@@ -21,7 +21,7 @@ from langgraph_pg_snapshot.errors import InvalidArgumentError
 # PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
 MAX_IDENTIFIER_BYTES = 63
 RELATIONS = (
-    *("threads", "history", "items", "writes", "metadata", "erased", "migrations"),
+    *("threads", "history", "items", "writes", "metadata", "erased", "leases", "migrations"),
     *("messages", "steps"),
 )
 # What LangGraph says of a checkpoint (or of a task, or a run) rather than of its thread: the table

@@ -48,6 +48,16 @@ WITH noted AS (
         SELECT 1 FROM {threads} AS t
         WHERE t.thread_id = m.thread_id AND t.checkpoint_ns = ''
             AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
+), leases AS (
+    -- (A thread that someone has for himself is his until he gives it back, and then nothing stays of it.)
+    DELETE FROM {leases} AS l
+    USING (
+        SELECT free.thread_id FROM {leases} AS free
+        WHERE free.thread_id = ANY (%(thread_ids)s::text[])
+            AND (free.expires_at IS NULL OR free.expires_at <= now())
+        FOR UPDATE SKIP LOCKED
+    ) AS free
+    WHERE l.thread_id = free.thread_id
 )
 DELETE FROM {threads} AS t USING gone
 WHERE t.thread_id = gone.thread_id AND t.checkpoint_ns = gone.checkpoint_ns

@@ -12,7 +12,7 @@ WITH thread AS (
         updated_at = coalesce(%(created_at)s::timestamptz, now())
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
         AND t.epoch = %(epoch)s::bigint AND t.appended = %(appended)s::bigint
-        AND NOT {run_is_erased}
+        AND NOT {run_is_erased} AND {which}
     RETURNING t.epoch
 ), {insert_checkpoint}
 
@@ -37,7 +37,7 @@ WITH root AS MATERIALIZED (
             SELECT 1 FROM {erased} AS e
             WHERE e.thread_id = %(thread_id)s::text AND e.run_id = ''
                 AND e.erased_at IS DISTINCT FROM %(erased_at)s::timestamptz)
-        AND NOT {run_is_erased}
+        AND NOT {run_is_erased} AND {which}
     ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
     RETURNING epoch
 ), {insert_checkpoint}
@@ -90,7 +90,7 @@ RETURNING (
 WITH fitting AS MATERIALIZED (
     SELECT true AS yes FROM {threads} AS t
     WHERE t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
-        AND t.epoch = %(epoch)s::bigint AND NOT {run_is_erased}
+        AND t.epoch = %(epoch)s::bigint AND NOT {run_is_erased} AND {which}
     FOR KEY SHARE
 ), {insert_writes}
 SELECT f.yes FROM fitting AS f
@@ -125,7 +125,7 @@ WITH thread AS MATERIALIZED (
                 AND h.checkpoint_id > %(checkpoint_id)s::text)
         AND NOT EXISTS (
             SELECT 1 FROM {erased} AS e WHERE e.thread_id = %(thread_id)s::text))
-        AND NOT {run_is_erased}
+        AND NOT {run_is_erased} AND {which}
 ), {insert_writes}
 SELECT EXISTS (SELECT 1 FROM fitting), EXISTS (SELECT 1 FROM settled), {run_is_erased}
 

@@ -8,7 +8,7 @@ from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.sql import Queries, check_identifier, definitions, migrations
 
 # What a role that runs graphs reads and writes; it reads the others.
-WRITTEN = ("threads", "history", "items", "writes", "metadata", "erased")
+WRITTEN = ("threads", "history", "items", "writes", "metadata", "erased", "leases")
 VIEWS = ("view", "messages", "steps")
 
 

@@ -83,3 +83,14 @@ CREATE TABLE {erased} (
     up_to     text COLLATE "C",
     PRIMARY KEY (thread_id, run_id)
 );
+
+-- Who has a thread for himself. A row is updated at each turn and heartbeat, and no index with it (HOT),
+-- as long as its page has room; a token is never given twice. There is no foreign key: a thread may be
+-- held before it exists, and while it is removed.
+CREATE TABLE {leases} (
+    thread_id   text COLLATE "C" PRIMARY KEY,
+    token       bigint NOT NULL,
+    holder      text NOT NULL,
+    acquired_at timestamptz NOT NULL,
+    expires_at  timestamptz
+) WITH (fillfactor = 50);

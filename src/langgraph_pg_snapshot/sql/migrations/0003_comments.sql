@@ -58,6 +58,13 @@ COMMENT ON COLUMN {erased}.run_id IS 'the run that was erased; empty: the whole 
 COMMENT ON COLUMN {erased}.erased_at IS 'when';
 COMMENT ON COLUMN {erased}.up_to IS 'the newest checkpoint that was erased with the thread';
 
+COMMENT ON TABLE {leases} IS 'Threads that someone has, or had lately, for himself (exclusive): one row each';
+COMMENT ON COLUMN {leases}.thread_id IS 'the thread; it need not exist';
+COMMENT ON COLUMN {leases}.token IS 'grows each time that the thread is taken: whoever stores with an older one is refused';
+COMMENT ON COLUMN {leases}.holder IS 'host, process and a number of the block that took it last';
+COMMENT ON COLUMN {leases}.acquired_at IS 'when it was taken';
+COMMENT ON COLUMN {leases}.expires_at IS 'when it may be taken by others, unless it is renewed; null: it was given back';
+
 COMMENT ON TABLE {migrations} IS 'The steps that made these tables';
 COMMENT ON COLUMN {migrations}.version IS 'its number';
 COMMENT ON COLUMN {migrations}.name IS 'its name';

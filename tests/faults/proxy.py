@@ -17,7 +17,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 # Columns that differ from one run to the next.
-MADE_UP = ["thread_id", "created_at", "updated_at", "erased_at", "epoch"]
+MADE_UP = [
+    *("thread_id", "created_at", "updated_at", "erased_at", "epoch"),
+    *("token", "holder", "acquired_at"),
+]
 READY = ord("Z")  # the server's last message of an answer
 
 

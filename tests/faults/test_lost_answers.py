@@ -70,6 +70,21 @@ def erased(saver, other, thread_id):
     saver.delete_thread(thread_id)
 
 
+def take_turn(saver, thread_id):
+    """Has the thread for itself; it may not exist."""
+    driven = saver.saver
+
+    async def turn():
+        async with driven.saver.exclusive(thread_id, ttl=1000):
+            pass
+
+    if driven.loop is not None:
+        driven.loop.run_until_complete(turn())
+    else:
+        with driven.saver.exclusive(thread_id, ttl=1000):
+            pass
+
+
 # What there is before, and what is broken off.
 def sweep_all(saver):
     """A backend whose client is gone holds its locks until it finds out; sweeps pass those over."""
@@ -95,6 +110,8 @@ OPERATIONS: dict[str, tuple[Callable, Callable]] = {
     "put-after-delete": (erased, lambda s, t: put(s, t, run_id="later")),
     "sweep": (two_with_writes, lambda s, _: sweep_all(s)),
     "erase": (two_with_writes, lambda s, t: s.erase(filter={"user_id": "u1"})),
+    "exclusive": (one, take_turn),
+    "exclusive-new": (nothing, take_turn),
     "save_state-new": (nothing, lambda s, t: s.save_state(t, {"a": LONG, "b": 1})),
     "save_state-next": (one, lambda s, t: s.save_state(t, {"long": LONG[:2], "b": 1})),
 }

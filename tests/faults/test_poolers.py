@@ -3,19 +3,21 @@ another server process, so nothing may rely on what one before it left there."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pgbouncer
+import psycopg
 import pytest
 from clusters import primary
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from graphs import agent_turn_graph, approve, human, plain, tool_agent
+from graphs import agent_turn_graph, approve, human, plain, steps_graph, tool_agent
 from helpers import AWKWARD, Chain, Driven, config_of, event_loop, unreferenced_items
-from langgraph_pg_snapshot import PostgresSnapshotSaver
+from langgraph_pg_snapshot import LeaseLostError, PostgresSnapshotSaver, ThreadBusyError
 from langgraph_pg_snapshot._drivers.pooled import is_pooled
 
 pytestmark = pytest.mark.timeout(120)
@@ -95,6 +97,46 @@ def test_graphs_through_a_pooler(pooled, ready_database, colour):
         names = [f"pooled-{n}" for n in range(6)]
         assert list(threads.map(lambda name: converse(pooled, name), names)) == [expected] * 6
     assert unreferenced_items(ready_database) == []
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_turns_through_a_pooler(pooled, ready_database, colour):
+    """One at a time, heartbeats included; and a block that lost its thread is refused."""
+
+    def turn(number):
+        with event_loop() as loop, PostgresSnapshotSaver(pooled, min_size=1) as saver:
+            graph = steps_graph(saver)
+            given = {"log": [f"input {number}"]}, config_of("thread")
+            if colour == "async":
+                loop.run_until_complete(async_turn(saver, graph, given))
+            else:
+                with saver.exclusive("thread", ttl=1):
+                    graph.invoke(*given)
+
+    async def async_turn(saver, graph, given):
+        async with saver.exclusive("thread", ttl=1):
+            await graph.ainvoke(*given)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(turn, range(8)))
+    with (
+        PostgresSnapshotSaver(pooled, min_size=1) as saver,
+        PostgresSnapshotSaver(ready_database) as direct,
+    ):
+        log = direct.load_state("thread")["log"]
+        assert sorted(each for each in log if "input" in each) == [f"input {n}" for n in range(8)]
+        with saver.exclusive("thread"), pytest.raises(ThreadBusyError):
+            direct.exclusive("thread", timeout=0).__enter__()
+        with pytest.raises(LeaseLostError):
+            lose_the_thread(saver, ready_database)
+        assert direct.load_state("thread")["log"] == log
+
+
+def lose_the_thread(saver, dsn):
+    with saver.exclusive("thread"):
+        with psycopg.connect(dsn) as conn:
+            conn.execute("UPDATE agent_checkpoints_leases SET token = token + 1")
+        saver.save_state("thread", {"a": 1})
 
 
 def open_savers(given, dsn, count):
@@ -220,6 +262,9 @@ async def test_nothing_that_is_issued_is_bound_to_a_session():
                 yield saver
                 await saver.asave_state("thread", {"a": 1})
                 await saver.alist_threads()
+                async with saver.exclusive("thread", ttl=0.1):
+                    await saver.asave_state("thread", {"a": 2})
+                    await asyncio.sleep(0.1)  # a heartbeat is among what is logged
                 await saver.adelete_thread("thread")
 
         report = await validate(factory)

@@ -50,9 +50,9 @@ def give_lease_back(store: Store, thread_id: str, holder: str) -> Plan[bool]:
     return bool(rows) or rows.again
 
 
-def condition_of(params: Mapping[str, Any]) -> str:
-    """The condition under which a statement with these parameters stores anything."""
-    return "which_any" if params["lease"] is None else "which_held"
+def fence_of(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The conditions under which a statement with these parameters stores anything."""
+    return () if params["lease"] is None else ("which_held",)
 
 
 def check_lease(store: Store, params: Mapping[str, Any]) -> Plan[None]:

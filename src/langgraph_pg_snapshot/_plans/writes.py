@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from langgraph_pg_snapshot._plans.held import Awaited, hold
-from langgraph_pg_snapshot._plans.lease import check_lease, condition_of
+from langgraph_pg_snapshot._plans.lease import check_lease, fence_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.weight import HEAVY, weight
@@ -74,7 +74,7 @@ def put_writes(
     known = store.known.get(target.key, target.checkpoint_id)
     if known is not None and (
         yield Stmt(
-            store.queries("put_writes", condition_of(params)), params | {"epoch": known.epoch}
+            store.queries("put_writes", *fence_of(params)), params | {"epoch": known.epoch}
         )
     ):
         return
@@ -94,7 +94,7 @@ def put_writes(
 def _put_early_writes(store: Store, params: Mapping[str, Any]) -> Plan[bool]:
     for _ in range(MAX_TRIES):
         [(is_stored, is_settled, is_erased)] = yield Stmt(
-            store.queries("put_early_writes", condition_of(params)), params
+            store.queries("put_early_writes", *fence_of(params)), params
         )
         if is_erased:
             logger.info(

@@ -140,7 +140,7 @@ class Queries:
 
         Args:
             name: A statement of the .sql files.
-            which: Names of conditions, all of which must hold.
+            which: Names of conditions, all of which must hold; none is always true.
         """
         key = (name, which)
         if (text := self._texts.get(key)) is None:
@@ -154,7 +154,7 @@ class Queries:
         filled = dict(names)
         for part in set(re.findall(r"(?<!\{)\{(\w+)\}", body)) - filled.keys():
             filled[part] = (
-                " AND ".join(self._fill(condition, (), names) for condition in which)
+                " AND ".join(self._fill(condition, (), names) for condition in which) or "true"
                 if part == "which"
                 else self._fill(part, which, names)
             )

@@ -24,13 +24,13 @@ from langgraph_pg_snapshot.listings import (
     StorageStats,
     TableSize,
     ThreadInfo,
-    ThreadLease,
     ThreadSize,
 )
 from langgraph_pg_snapshot.models import (
     RemovalReport,
     RetentionPolicy,
     SchemaStatus,
+    ThreadLease,
     UnloadableValue,
 )
 from langgraph_pg_snapshot.pictures import HistoryGraph, HistoryStep

@@ -575,5 +575,5 @@ def test_every_relation_and_column_has_a_comment(any_ready_database):
         WHERE c.relkind IN ('r', 'v') AND c.relnamespace = 'public'::regnamespace
         """,
     )
-    assert len({row["relname"] for row in rows}) == 10
+    assert len({row["relname"] for row in rows}) == 11
     assert [row for row in rows if not row["description"]] == []

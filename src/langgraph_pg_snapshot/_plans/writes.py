@@ -73,9 +73,7 @@ def put_writes(
     }
     known = store.known.get(target.key, target.checkpoint_id)
     if known is not None and (
-        yield Stmt(
-            store.queries("put_writes", *fence_of(params)), params | {"epoch": known.epoch}
-        )
+        yield Stmt(store.queries("put_writes", *fence_of(params)), params | {"epoch": known.epoch})
     ):
         return
     attempt = partial(_put_early_writes, store, params)

@@ -13,13 +13,14 @@ from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
 from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
+from langgraph_pg_snapshot._drivers.parameters import as_text
 from langgraph_pg_snapshot._drivers.pooled import (
     WHICH_PROCESS,
     is_pooled,
     note_pooled,
     note_process,
 )
-from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver
+from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver, has_rows
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Rows, Step, Stmt
 from langgraph_pg_snapshot.errors import WrongColorError
@@ -157,8 +158,9 @@ async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
             await cursor.execute(WHICH_PROCESS, prepare=False)
             pooled = note_process(conn, await cursor.fetchone())
         prepare = None if single and not pooled else False
-        await cursor.execute(stmt.query, stmt.params, prepare=prepare, binary=single)
-        rows = Rows(await cursor.fetchall() if cursor.description else ())
+        params = None if stmt.params is None else as_text(stmt.params)
+        await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        rows = Rows(await cursor.fetchall() if has_rows(cursor) else ())
         trace.statement(cursor.rowcount)
         return rows
 

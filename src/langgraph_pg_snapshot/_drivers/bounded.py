@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.waiting import Wait
+from psycopg.waiting import Ready, Wait
 
 from langgraph_pg_snapshot._drivers.faults import NoAnswerError
 
@@ -37,7 +37,8 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Exchange[T], *args: Any, **kwargs: Any) -> T:
         """Wait as psycopg does, but not for ever."""
-        # Psycopg's compiled loop wakes ten times a second, but not each version tells the exchange.
+        # Here rather than in psycopg's loop, which wakes ten times a second, but does not tell the
+        # exchange in each of its versions. It still sees to what interrupts the wait.
         bounded = _bounded(gen, self.answer_by, _ready_before(self.pgconn.socket))
         try:
             return super().wait(bounded, *args, **kwargs)
@@ -63,7 +64,7 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[Any]):
 def _bounded(
     steps: Exchange[T],
     answer_by: float | None,
-    is_ready_before: Callable[[int, float], bool] = lambda _wanted, _until: True,
+    ready_before: Callable[[int, float], int] | None = None,
 ) -> Exchange[T]:
     """An exchange that ends in time: it waits by itself, or is woken now and then to look."""
     until = time.monotonic() + CHECK_FOR if answer_by is None else answer_by
@@ -74,25 +75,29 @@ def _bounded(
         except StopIteration as end:
             result: T = end.value
             return result
-        if is_ready_before(wanted, until):
-            ready = yield wanted
-            if ready or time.monotonic() < until:
-                continue
-        raise NoAnswerError("no answer from the server")
+        ready = (yield wanted) if ready_before is None else ready_before(wanted, until)
+        if not ready and time.monotonic() >= until:
+            raise NoAnswerError("no answer from the server")
 
 
-def _ready_before(socket: int) -> Callable[[int, float], bool]:
-    """What waits until a socket is ready for what is wanted, and tells whether it was in time."""
+def _ready_before(socket: int) -> Callable[[int, float], int] | None:
+    """What waits for a socket, and tells what it is ready for (nothing, if the time is up)."""
     if not hasattr(select, "poll"):
-        return lambda _wanted, _until: True
+        return None
     poll = select.poll()
 
-    def is_ready(wanted: int, until: float) -> bool:
+    def ready_before(wanted: int, until: float) -> int:
         events = (select.POLLIN if wanted & Wait.R else 0) | (
             select.POLLOUT if wanted & Wait.W else 0
         )
         poll.register(socket, events)
         left = None if until == math.inf else 1000 * max(until - time.monotonic(), 0)
-        return bool(poll.poll(left))
+        ready = 0
+        for _, event in poll.poll(left):
+            # An error, or the other side's hanging up, is to be found out by reading.
+            ready |= (Ready.R if event & ~select.POLLOUT else 0) | (
+                Ready.W if event & select.POLLOUT else 0
+            )
+        return ready
 
-    return is_ready
+    return ready_before

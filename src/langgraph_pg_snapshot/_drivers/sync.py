@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
 from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
+from langgraph_pg_snapshot._drivers.parameters import as_text
 from langgraph_pg_snapshot._drivers.pooled import (
     WHICH_PROCESS,
     is_pooled,
@@ -129,7 +130,13 @@ def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
             cursor.execute(WHICH_PROCESS, prepare=False)
             pooled = note_process(conn, cursor.fetchone())
         prepare = None if single and not pooled else False
-        cursor.execute(stmt.query, stmt.params, prepare=prepare, binary=single)
-        rows = Rows(cursor.fetchall() if cursor.description else ())
+        params = None if stmt.params is None else as_text(stmt.params)
+        cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        rows = Rows(cursor.fetchall() if has_rows(cursor) else ())
         trace.statement(cursor.rowcount)
         return rows
+
+
+def has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
+    """Whether a statement returns rows. (`description` tells too, and describes every column.)"""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0

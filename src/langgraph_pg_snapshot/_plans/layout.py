@@ -154,7 +154,7 @@ class Items:
         try:
             if stored.kind == "$item":
                 return self._build(stored.runs[0][0])
-            trees = [self.trees[number] for number in numbers_of(stored.runs)]
+            trees = [*map(self.trees.__getitem__, numbers_of(stored.runs))]
             if Blob in map(type, trees):
                 values = self._elements(stored)
             elif stored.kind == "$dict":

@@ -146,10 +146,12 @@ def take_items(
     items.trees.update(by_blob)
     sent = [number for number in numbers if number not in by_blob and number not in held]
     items.trees.update(zip(sent, trees, strict=True))
-    stamps = [joined[at : at + STAMP_BYTES] for at in range(0, len(joined), STAMP_BYTES)]
-    digests = zip(numbers, (stamp[:DIGEST_BYTES] for stamp in stamps), strict=True)
-    items.digests.update((number, digest) for number, digest in digests if digest != NO_DIGEST)
-    return dict(zip(numbers, stamps, strict=True))
+    starts = range(0, len(joined), STAMP_BYTES)
+    digests = [joined[at : at + DIGEST_BYTES] for at in starts]
+    items.digests.update(zip(numbers, digests, strict=True))
+    if NO_DIGEST in digests:
+        items.digests = {n: each for n, each in items.digests.items() if each != NO_DIGEST}
+    return dict(zip(numbers, [joined[at : at + STAMP_BYTES] for at in starts], strict=True))
 
 
 def _recall(

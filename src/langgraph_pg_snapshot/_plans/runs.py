@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 Run: TypeAlias = tuple[int, int]
@@ -27,8 +28,7 @@ def runs_of(numbers: Iterable[int]) -> list[Run]:
 
 def numbers_of(runs: Iterable[Sequence[int]]) -> Iterator[int]:
     """The numbers of runs, in their order."""
-    for first, beyond in runs:
-        yield from range(first, beyond)
+    return chain.from_iterable(range(first, beyond) for first, beyond in runs)
 
 
 def union(runs: Iterable[Sequence[int]]) -> list[Run]:

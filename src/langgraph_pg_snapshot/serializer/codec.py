@@ -7,7 +7,7 @@ settings, so one table serves every serializer of the process; what differs betw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import orjson
@@ -98,6 +98,8 @@ _MAX_LEARNED = 2048
 
 ENCODERS = _Encoders()
 DECODERS: dict[str, DecodeFunction] = {}
+# Of some tags: how to read trees of just these members. For long lists, past what looks it up.
+SHAPES: dict[str, Mapping[tuple[str, ...], DecodeFunction]] = {}
 _known: dict[type, Codec] = {}
 _learned: dict[type, Codec] = {}
 _guards: dict[type, Callable[[], bool]] = {}
@@ -111,6 +113,7 @@ def add_codec(cls: type, codec: Codec, tag: str | None = None) -> None:
     ENCODERS[cls] = codec.encode
     if tag is not None:
         DECODERS[tag] = codec.decode
+        SHAPES[tag] = getattr(codec, "decoders", {})
 
 
 def add_finder(finder: Callable[[type], Codec | None]) -> None:

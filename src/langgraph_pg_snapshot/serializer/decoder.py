@@ -7,10 +7,12 @@ from typing import Any, Final
 from langgraph_pg_snapshot.errors import DeserializationError
 
 from .classes import Classes, check_type
-from .codec import DECODERS, Tree
+from .codec import DECODERS, SHAPES, DecodeFunction, Tree
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, unescape
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+_NO_SHAPES: Final[dict[tuple[str, ...], DecodeFunction]] = {}
 
 
 class Decoder:
@@ -46,7 +48,13 @@ class Decoder:
         node = self.node
         out = []
         for item in tree:
-            out.append(item if type(item) in SCALARS else node(item, depth))  # noqa: PERF401  # a comprehension is one more frame a level
+            # Long lists are of messages, as a rule: those are read without a look at what they are.
+            if type(item) is dict and type(tag := item.get(TYPE)) is str and depth >= 0:
+                decode = SHAPES.get(tag, _NO_SHAPES).get(tuple(item))
+                if decode is not None:
+                    out.append(decode(self, item, depth))
+                    continue
+            out.append(item if type(item) in SCALARS else node(item, depth))
         return out
 
     def _object(self, tree: Tree, depth: int) -> Tree:

@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.contenders import FLOOR, NONE, OFFICIAL, OURS
+from benchmarks.contenders import FLOOR, IDLE, NONE, OFFICIAL, OURS
 from benchmarks.measure import Figure, Spread
 
-COLUMNS = (NONE, FLOOR, OURS, OFFICIAL)
+COLUMNS = (NONE, IDLE, FLOOR, OURS, OFFICIAL)
 # Workloads that a page shows without a target.
 UNTARGETED = {"fan-out", "tools", "files", "window", "growth", "put", "processes", "memory"}
 SETTINGS = (
@@ -31,7 +31,7 @@ SETTINGS = (
     "jit",
 )
 _ABOUT = "[performance.md](performance.md)"
-_CASE, _QUANTITY, _VALUE = 50, 24, 15
+_CASE, _QUANTITY, _VALUE = 44, 24, 14
 
 
 def surroundings(dsn: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def heading(found: Mapping[str, Any]) -> str:
         f"{found['date']}, {found['machine']}, load {found['load'][0]} at the beginning\n"
         f"{versions}\n{settings}\n"
         "medians ± half of the distance between the quartiles; the ratio is ours / official\n"
-        "(floor: the floor's, so below it no saver can go)\n"
+        "(floor: that of the floor, and of an idle saver in a turn: below it no saver can go)\n"
         f"\n{head}{'ratio':>9}{'floor':>8}  target"
     )
 
@@ -96,7 +96,7 @@ def line(figure: Figure) -> str:
     quantity = f"{figure.quantity}, {figure.unit}"
     cells = "".join(f"{_cell(figure.of.get(name)):>{_VALUE}}" for name in COLUMNS)
     if not figure.of:
-        quantity, cells = figure.quantity, f"{figure.between:>{4 * _VALUE}}"
+        quantity, cells = figure.quantity, f"{figure.between:>{len(COLUMNS) * _VALUE}}"
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
     ground = "" if figure.floor_ratio is None else f"{figure.floor_ratio:.2g}"
     row = f"{figure.case:<{_CASE}}{quantity:<{_QUANTITY}}{cells}{ratio:>9}{ground:>8}"

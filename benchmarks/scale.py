@@ -11,7 +11,8 @@ class Scale:
 
     Attributes:
         rounds: Measured turns (or calls) of each saver in each case.
-        warm: Turns before them, not counted: pools, caches, prepared statements, first pages.
+        warm: Turns before them, not counted: pools, caches, first pages. A server plans a prepared
+            statement anew at its first five uses on each connection.
         lengths: Messages of the threads that chat turns and reads are measured on.
         long: Messages of the threads that everything else is measured on.
         colours: "sync" and "async" calls.
@@ -27,7 +28,7 @@ class Scale:
     """
 
     rounds: int = 15
-    warm: int = 3
+    warm: int = 12
     lengths: tuple[int, ...] = (20, 200, 800, 3_000)
     long: int = 800
     colours: tuple[str, ...] = ("sync", "async")
@@ -50,7 +51,7 @@ class Scale:
 FULL = Scale()
 QUICK = Scale(
     rounds=3,
-    warm=2,
+    warm=12,
     lengths=(20, 800),
     colours=("sync",),
     durabilities=("sync",),

@@ -14,7 +14,7 @@ from langgraph.types import Send
 from typing_extensions import TypedDict
 
 from benchmarks import targets
-from benchmarks.contenders import FLOOR, NONE, OURS, Contender, contenders
+from benchmarks.contenders import FLOOR, IDLE, NONE, OURS, Contender, IdleSaver, contenders
 from benchmarks.data import conversation, files, question, text, tool_calls, tool_conversation
 from benchmarks.floor import Operation, Recorder, floor
 from benchmarks.measure import Bench, Figure, Samples, Spread, Work
@@ -248,7 +248,7 @@ def chat(bench: Bench) -> Iterator[Figure]:
 def measure(
     bench: Bench, each: Scene, past: State, *, colour: str, durability: str
 ) -> dict[str, Samples]:
-    """Turns of a scene: without a saver, on the floor, with ours, with the official one."""
+    """Turns of a scene: without a saver, with an idle one, on the floor, with ours, with theirs."""
     config: Any = {"configurable": {"thread_id": "thread"}}
     builder = each.graph()
 
@@ -266,6 +266,7 @@ def measure(
         contenders(dsn, colour) as all_of_them,
         floor(dsn) as ground,
     ):
+        all_of_them[IDLE] = Contender(IdleSaver(), all_of_them[NONE].loop)
         works = {name: turns(contender) for name, contender in all_of_them.items()}
         filling, operations = recorded(builder, each, past, durability)
         ground.run(filling)
@@ -300,7 +301,7 @@ def turn_figures(
     alone = spreads[NONE].median
     added = {n: s if n in (NONE, FLOOR) else s.less(alone) for n, s in spreads.items()}
     yield Figure(workload, case, "added time of a turn", "ms", added, target=time_target)
-    wal = {n: kilobytes(s.wal) for n, s in samples.items() if n != NONE}
+    wal = {n: kilobytes(s.wal) for n, s in samples.items() if n not in (NONE, IDLE)}
     yield Figure(workload, case, "WAL a turn", "kB", wal, target=wal_target)
 
 

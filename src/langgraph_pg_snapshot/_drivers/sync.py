@@ -138,5 +138,8 @@ def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
 
 
 def has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
-    """Whether a statement returns rows. (`description` tells too, and describes every column.)"""
+    """Whether a statement returns rows.
+
+    The cursor's `description` tells, too, but describes every column for that.
+    """
     return cursor.pgresult is not None and cursor.pgresult.nfields > 0

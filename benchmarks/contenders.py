@@ -45,7 +45,7 @@ class IdleSaver(BaseCheckpointSaver[str]):
         return self._last.get(config["configurable"]["thread_id"])
 
     def put(
-        self, config: RunnableConfig, checkpoint: Any, metadata: Any, new_versions: Any
+        self, config: RunnableConfig, checkpoint: Any, metadata: Any, *_versions: Any
     ) -> RunnableConfig:
         thread = config["configurable"]["thread_id"]
         at: RunnableConfig = {

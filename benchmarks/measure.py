@@ -77,7 +77,7 @@ class Figure:
 
     @property
     def floor_ratio(self) -> float | None:
-        """The floor's to the official saver's, with what an idle saver takes: the least there is."""
+        """The floor's (with an idle saver's) to the official saver's: what none can go below."""
         if FLOOR not in self.of or OFFICIAL not in self.of:
             return None
         floor = self.of[FLOOR]

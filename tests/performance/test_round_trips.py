@@ -135,6 +135,28 @@ def test_statement_is_prepared_once(ready_database, colour):
     assert trips == [3, 1, 1]
 
 
+# What is different about puts that psycopg would prepare anew, if it went by the values.
+OTHER_PUTS = {
+    "no new item": ({"note": "n"}, {}),
+    "a number above 2^31": ({"files": [LONG, LONG], "others": [LONG, LONG + "!"]}, {}),
+    "a run": ({"messages": [AIMessage(LONG)]}, {"run_id": "run"}),
+}
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("other", OTHER_PUTS)
+def test_statement_is_prepared_once_whatever_its_values(ready_database, colour, other):
+    changed, metadata = OTHER_PUTS[other]
+    with wire(ready_database, colour, auto_setup=False) as listened:
+        chain = filled(listened.driven, puts=2)
+        put = listened.traffic(lambda: chain.put(changed, metadata=metadata))
+        config = {**chain.head, "metadata": metadata}
+        write = listened.traffic(
+            lambda: listened.driven.put_writes(config, [("note", None)] * 3, "task")
+        )
+    assert (put.round_trips, write.round_trips) == (1, 1)
+
+
 @pytest.mark.parametrize("colour", COLOURS)
 def test_state_history_of_a_graph(ready_database, colour):
     """However many checkpoints a page has: one statement for them, one for their items."""

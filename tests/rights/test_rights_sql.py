@@ -77,8 +77,10 @@ def test_only_what_came_later_is_printed():
     newest = migrations()[-1].version
     whole = schema_sql()
     for since in range(1, newest):
-        assert whole.endswith(schema_sql(since=since))
-    assert schema_sql(since=newest) == ""
+        rest = schema_sql(since=since)
+        assert whole == f"{schema_sql(until=since)}\n{rest}"
+        assert schema_sql(since=since, until=newest) == rest
+    assert schema_sql(since=newest) == schema_sql(since=2, until=2) == ""
     assert rights_sql() == ""
 
 
@@ -86,6 +88,8 @@ def test_only_what_came_later_is_printed():
     ("call", "named"),
     [
         *((lambda bad=bad: schema_sql(since=bad), "since") for bad in (-1, 999, "1", None, True)),
+        *((lambda bad=bad: schema_sql(until=bad), "until") for bad in (-1, 0, 999, "1", True)),
+        (lambda: schema_sql(since=3, until=2), "until must be an int from 3 to"),
         (lambda: schema_sql(""), "table_name"),
         (lambda: rights_sql("x" * 64, owner="o"), "table_name"),
         (lambda: schema_sql(schema="a\0b"), "schema"),

@@ -13,7 +13,11 @@ VIEWS = ("view", "messages", "steps")
 
 
 def schema_sql(
-    table_name: str = "agent_checkpoints", schema: str | None = None, *, since: int = 0
+    table_name: str = "agent_checkpoints",
+    schema: str | None = None,
+    *,
+    since: int = 0,
+    until: int | None = None,
 ) -> str:
     """The statements that make the tables as `setup` does, or bring them up to date.
 
@@ -24,28 +28,41 @@ def schema_sql(
         table_name: As the saver's; default "agent_checkpoints".
         schema: As the saver's; None (default) leaves it to ``search_path``.
         since: The newest migration that was applied; 0 (default) means that there is nothing yet.
+        until: The newest migration to apply; None (default) is the newest of this package. A
+            migration tool's revision should say it, so that a later package changes nothing there.
 
     Returns:
         Statements, each ended by a semicolon; "" if nothing came after ``since``.
 
     Raises:
-        InvalidArgumentError: A name is no legal identifier, or there is no migration ``since``.
+        InvalidArgumentError: A name is no legal identifier, or there is no migration ``since`` or
+            ``until``.
     """
     queries = Queries(table_name, schema)
     newest = migrations()[-1].version
-    if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since <= newest:
-        raise InvalidArgumentError(f"since must be an int from 0 to {newest}, got {since!r}")
+    _check_version("since", since, 0, newest)
+    if until is None:
+        until = newest
+    _check_version("until", until, max(since, 1), newest)
     parts = []
     if since == 0:
         if queries.schema is not None:
             parts.append(_statement(queries, "create_schema"))
         parts.append(_statement(queries, "create_migrations"))
     for migration in migrations():
-        if migration.version > since:
+        if since < migration.version <= until:
             parts.append(f"-- Migration {migration.version}: {migration.name}\n")
             parts.append(queries.script(migration.text).decode().strip() + "\n")
             parts.append(_record(queries, migration.version, migration.name))
     return "\n".join(parts)
+
+
+def _check_version(argument: str, version: int, low: int, high: int) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or not low <= version <= high:
+        raise InvalidArgumentError(
+            f"{argument} must be an int from {low} to {high} (the migrations that this version of "
+            f"langgraph-pg-snapshot knows), got {version!r}"
+        )
 
 
 def rights_sql(

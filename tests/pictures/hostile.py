@@ -1,6 +1,15 @@
-"""Text that tries to be something else: markup, directives, controls."""
+"""Text that tries to be something else (markup, directives, controls), and steps that say it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+
+from hypothesis import strategies as st
+
+from langgraph_pg_snapshot import HistoryStep
+
+NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 HOSTILE = [
     "",
@@ -54,3 +63,37 @@ HOSTILE = [
     "{{7*7}} ${7*7} {% x %}",
     "\\x3cscript\\x3e \\u003c",
 ]
+
+
+def step(
+    number: int, parent: int | None, text: str, *, newest: bool = False, asks: bool = True
+) -> HistoryStep:
+    """A checkpoint that says the text wherever it says anything."""
+    return HistoryStep(
+        f"{number:03} {text}",
+        None if parent is None else f"{parent:03} {text}",
+        NOW + timedelta(seconds=number),
+        number - 1,
+        text,
+        [text, text],
+        [text],
+        is_interrupted=True,
+        is_waiting=asks,
+        interrupts=[text, {"$type": text, "value": text}, {text: [text]}],
+        error=text,
+        run_id=text,
+        is_newest=newest,
+    )
+
+
+def tree_of(above: Sequence[int], text: str) -> list[HistoryStep]:
+    """Steps, the newest first; each of whose parents is one before it, or none that is there."""
+    return [
+        step(n, parent if parent < n else None, text, newest=n == len(above) - 1, asks=n % 2 == 0)
+        for n, parent in enumerate(above)
+    ][::-1]
+
+
+# Trees by where each checkpoint's parent is; -1 is one that is not there.
+TREES = st.lists(st.integers(-1, 15), min_size=1, max_size=15)
+TEXTS = st.sampled_from(HOSTILE) | st.text(max_size=80)

@@ -48,7 +48,10 @@ def readable(tree: Any) -> str:
     """A value in one line."""
     if isinstance(tree, str):
         return tree
-    return _nested(tree)
+    try:
+        return _nested(tree)
+    except RecursionError:
+        return "(nested too deep to show)"
 
 
 def _nested(tree: Any) -> str:

@@ -346,7 +346,21 @@ def test_history_is_a_tree_with_forks(run: Run):
     ids = [each["checkpoint_id"] for each in reversed(found["checkpoints"])]
     assert [line.partition("● ")[2].split()[0] for line in lines[1:]] == ids
     assert "step 4  ran clerk  changed messages, order, settings  asks: Send order" in lines[-1]
-    assert len(run("history", "liam", "--limit", "2").out.splitlines()) == 3
+    cut = run("history", "liam", "--limit", "2")
+    assert len(cut.out.splitlines()) == 3
+    assert cut.err == "7 older checkpoints not shown\n"
+
+
+def test_history_is_also_a_picture(run: Run, threads: str):
+    with PostgresSnapshotSaver(threads) as saver:
+        whole = saver.history_graph("liam")
+        part = saver.history_graph("liam", limit=2)
+    assert run("history", "liam", "--as", "mermaid").out == whole.mermaid + "\n"
+    assert run("history", "liam", "--as", "svg").out == whole.svg + "\n"
+    assert run("history", "liam", "--as", "svg", "--limit", "2").out == part.svg + "\n"
+    refused = run("history", "liam", "--as", "svg", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert "pass one of them" in refused.err
 
 
 def test_history_tells_of_errors(ready_database: str, run_on: Run):

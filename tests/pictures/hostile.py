@@ -48,6 +48,7 @@ HOSTILE = [
     "1. a list",
     "- a list",
     "# a heading",
+    "a - b, c -- d --> e -.-> f --x g, - h",
     "$$x^2$$",
     "fa:fa-car",
     "a\nb\r\nc\td\x0be\x0cf\x85g\u2028h\u2029i",

@@ -13,8 +13,12 @@ from langgraph_pg_snapshot.pictures.mermaid import label
 from langgraph_pg_snapshot.pictures.words import clean, shortened
 from pictures.hostile import HOSTILE, TEXTS, TREES, step, tree_of
 
-# Letters and digits of any script, spaces, entities by number, and a few signs between letters.
-LABEL = r"(?:[^\W_]|#\d+;|(?<=[^\W_])[-_.,](?=[^\W_])| |<br/>)*"
+# Letters and digits of any script, spaces, entities by number, and a few signs beside letters.
+LETTER = r"[^\W_]"
+LABEL = (
+    rf"(?:{LETTER}| |#\d+;|<br/>|(?<={LETTER})[-_.](?={LETTER})|(?<={LETTER} )-(?={LETTER})"
+    rf"|(?<={LETTER}),(?= ?{LETTER}))*"
+)
 LINES = re.compile(
     rf'flowchart TD|older\(\["{LABEL}"\]\)|c\d+\["{LABEL}"\]|c\d+ --> c\d+|older -\.-> c\d+'
     r"|classDef (?:default|waiting|failed|newest) [a-z-]+:#?\w+(?:,[a-z-]+:#?\w+)*"

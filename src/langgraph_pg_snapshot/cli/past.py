@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -43,14 +43,23 @@ def history(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the newest ones.", show_default=False)
     ] = None,
+    form: Annotated[
+        Literal["tree", "mermaid", "svg"],
+        typer.Option("--as", help="As a tree of lines, a Mermaid flowchart, or an SVG image."),
+    ] = "tree",
 ) -> None:
     """Show a thread's checkpoints as a tree: steps, nodes, what changed, forks."""
+    if session.output.as_json and form != "tree":
+        raise typer.BadParameter(f"--json and --as {form} are two forms: pass one of them")
     with session.saver() as saver:
         found = saver.history_graph(thread, checkpoint_ns=namespace, limit=limit)
     check_exists(found.steps, thread, namespace)
     output = session.output
 
     def render() -> None:
+        if form != "tree":
+            typer.echo(found.svg if form == "svg" else found.mermaid)
+            return
         output.line(thread, "bold")
         for line in tree_lines(found.steps, age):
             output.line(line)

@@ -10,15 +10,18 @@ from langgraph_pg_snapshot.pictures.tree import placed
 from langgraph_pg_snapshot.pictures.words import clean, not_shown, shortened
 
 # Each has its own colours, so that it can be read on any page.
-_CLASSES = """\
-classDef default fill:#f6f8fa,stroke:#8c959f,color:#1f2328
-classDef waiting fill:#fff8c5,stroke:#9a6700,color:#1f2328
-classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
-classDef newest stroke:#0969da,stroke-width:3px"""
-# What may stand in a label as it is: letters, digits and spaces, and between letters and digits
+_DEFAULT = "classDef default fill:#f6f8fa,stroke:#8c959f,color:#1f2328"
+_CLASSES = {
+    "waiting": "fill:#fff8c5,stroke:#9a6700,color:#1f2328",
+    "failed": "fill:#ffebe9,stroke:#cf222e,color:#1f2328",
+    "newest": "stroke:#0969da,stroke-width:3px",
+}
+# What may stand in a label as it is: letters, digits and spaces, and beside letters and digits
 # what means nothing there. Mermaid reads much else even inside quotes: directives (%%{init}%%),
 # entities, Markdown, HTML, semicolons after the word style.
-_AS_IT_IS = re.compile(r"[^\W_]|(?<=[^\W_])[-_.,](?=[^\W_])| ")
+_AS_IT_IS = re.compile(
+    r"[^\W_]| |(?<=[^\W_])[-_.](?=[^\W_])|(?<=[^\W_] )-(?=[^\W_])|(?<=[^\W_]),(?= ?[^\W_])"
+)
 _LONGEST = 80
 
 
@@ -42,13 +45,14 @@ def _lines(steps: Sequence[HistoryStep], left_out: int) -> Iterator[str]:
             yield f"{names[parent]} --> {names[each]}"
         elif parent is not None and left_out:
             yield f"older -.-> {names[each]}"
-    yield from _CLASSES.split("\n")
+    yield _DEFAULT
     for name, chosen in (
         ("waiting", [i for i in order if by_id[i].is_waiting]),
         ("failed", [i for i in order if by_id[i].error is not None]),
         ("newest", [i for i in order if by_id[i].is_newest]),
     ):
         if chosen:
+            yield f"classDef {name} {_CLASSES[name]}"
             yield f"class {','.join(names[each] for each in chosen)} {name}"
 
 

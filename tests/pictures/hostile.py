@@ -48,6 +48,7 @@ HOSTILE = [
     "1. a list",
     "- a list",
     "# a heading",
+    "a;b c:d e,;f g,<h i-:j",
     "a - b, c -- d --> e -.-> f --x g, - h",
     "$$x^2$$",
     "fa:fa-car",

@@ -52,6 +52,7 @@ def test_every_line_is_of_a_form_that_we_write(above, text, left_out):
 def test_labels_say_what_they_were_given(text):
     lines = [text, f"x {text} y", "end"]
     assert read(label(lines)) == [shortened(clean(each), 80) for each in lines]
+    assert re.fullmatch(LABEL, label(lines))
 
 
 def test_forks_and_what_is_special_are_told():

@@ -23,6 +23,8 @@ from langgraph_pg_snapshot.pictures.tree import placed
         ),
         # What a parent was is removed, or lies before the limit.
         ({"3": "gone", "4": "3", "5": None}, ["3", "4", "5"]),
+        # Nor is one lost that is its own ancestor, as no saver writes it.
+        ({"1": None, "2": "3", "3": "2", "4": "4"}, ["1", "2", "3", "4"]),
     ],
 )
 def test_tree(parents: dict[str, str | None], expected: list[str]):

@@ -8,10 +8,12 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -21,6 +23,7 @@ MADE_UP = [
     *("thread_id", "created_at", "updated_at", "erased_at", "epoch"),
     *("token", "holder", "acquired_at"),
 ]
+P = TypeVar("P", bound="Proxy")
 READY = ord("Z")  # the server's last message of an answer
 
 
@@ -69,7 +72,11 @@ class Proxy:
             while True:
                 client, _ = self._listening.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(self._target)
+                try:
+                    server.connect(self._target)
+                except OSError:  # it may be there again for the next one
+                    _shut(client, server)
+                    continue
                 with self._lock:
                     self._sockets += [client, server]
                 for pump in (self._requests, self._answers):
@@ -115,6 +122,63 @@ class Proxy:
         _shut(client, server)
 
 
+class Traffic:
+    """What passes through a proxy, both ways, and at which byte of it something happens.
+
+    Attributes:
+        passed: Bytes that passed, at the end of each piece, from 0 on.
+        is_struck: Whether it has begun to happen.
+        is_over: Whether it has happened.
+        running: What it happens to, handed to ``strike`` once it is known.
+    """
+
+    def __init__(
+        self, strike_at: int | None = None, strike: Callable[[Any], None] | None = None
+    ) -> None:
+        self.passed = [0]
+        self.is_struck, self.is_over = False, threading.Event()
+        self.running: Future[Any] = Future()
+        self._strike_at, self._strike = strike_at, strike
+        self._lock = threading.Lock()
+
+    def admit(self, length: int) -> tuple[int, bool]:
+        """How many of the next bytes may pass, and whether to strike then; that only once."""
+        with self._lock:
+            left = None if self._strike_at is None else self._strike_at - self.passed[-1]
+            is_due = not self.is_struck and left is not None and left <= length
+            self.is_struck |= is_due
+            self.passed.append(self.passed[-1] + length)
+            return (left or 0, True) if is_due else (length, False)
+
+    def strike(self) -> None:
+        """Have it happen."""
+        assert self._strike is not None
+        self._strike(self.running.result())
+        self.is_over.set()
+
+
+class StrikingProxy(Proxy):
+    """A proxy where something happens at a byte, wherever in a message that is."""
+
+    traffic: Traffic
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                length, is_due = self.traffic.admit(len(data))
+                sink.sendall(data[:length])
+                if is_due:
+                    self.traffic.strike()
+                    break
+        _shut(source, sink)
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        self._pass_on(client, server)
+
+    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+        self._pass_on(server, client)
+
+
 def _length_of_answers(data: bytes) -> int:
     """How much of it is whole answers, each ending with the server being ready for the next."""
     start = whole = 0
@@ -136,7 +200,7 @@ def _shut(*sockets: socket.socket) -> None:
 
 
 @contextmanager
-def proxy_to(dsn: str) -> Iterator[Proxy]:
+def proxy_to(dsn: str, kind: type[P] = Proxy) -> Iterator[P]:
     """A proxy to a server on a unix socket."""
     given = conninfo_to_dict(dsn)
     directory = Path(tempfile.mkdtemp(prefix="proxy-"))
@@ -144,7 +208,7 @@ def proxy_to(dsn: str) -> Iterator[Proxy]:
         listening.bind(str(directory / ".s.PGSQL.5432"))
         listening.listen(64)
         target = f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}"
-        proxy = Proxy(listening, make_conninfo(dsn, host=str(directory), port=5432), target)
+        proxy = kind(listening, make_conninfo(dsn, host=str(directory), port=5432), target)
         threading.Thread(target=proxy.accept, daemon=True).start()
         try:
             yield proxy

@@ -34,8 +34,8 @@ from helpers import (
     event_loop,
     new_id,
     next_version,
-    unreferenced_items,
 )
+from invariants import violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
 NAMESPACES = ("", "sub")
@@ -421,7 +421,7 @@ class Histories(RuleBasedStateMachine):
             assert len(found) == len({repr(each.config) for each in found})
             expected = {repr(each.config): each for each in self.model.list(everywhere)}
             assert {repr(each.config): each for each in found} == expected
-        check_rows(self.dsn, self.threads)
+        assert violations(self.dsn, reader, self.threads, early=True) == {}
         with psycopg.connect(self.dsn) as conn:
             stored = conn.execute(
                 "SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, idx "
@@ -434,53 +434,6 @@ class Histories(RuleBasedStateMachine):
             if key[0] in self.threads
             for write in writes
         }
-
-
-def check_rows(dsn, threads):
-    """What has to hold of the tables, whatever was done."""
-    with psycopg.connect(dsn) as conn:
-
-        def none(query):
-            assert conn.execute(query, {"threads": threads}).fetchall() == []
-
-        none("""
-            SELECT thread_id, checkpoint_ns FROM agent_checkpoints_threads
-            WHERE thread_id = ANY (%(threads)s)
-            EXCEPT SELECT thread_id, checkpoint_ns FROM agent_checkpoints_history
-        """)
-        for table in ("history", "items"):
-            none(f"""
-                SELECT thread_id, checkpoint_ns FROM agent_checkpoints_{table}
-                WHERE thread_id = ANY (%(threads)s)
-                EXCEPT SELECT thread_id, checkpoint_ns FROM agent_checkpoints_threads
-            """)  # noqa: S608
-        none("""
-            SELECT thread_id, '' FROM agent_checkpoints_metadata
-            WHERE thread_id = ANY (%(threads)s)
-            EXCEPT SELECT thread_id, checkpoint_ns FROM agent_checkpoints_threads
-        """)
-        # Each number that a checkpoint names is there, and counted once.
-        none("""
-            SELECT h.checkpoint_id, h.items, h.item_count
-            FROM agent_checkpoints_history AS h
-            WHERE h.thread_id = ANY (%(threads)s) AND h.item_count <> (
-                SELECT count(*) FROM agent_checkpoints_items AS i
-                WHERE i.thread_id = h.thread_id AND i.checkpoint_ns = h.checkpoint_ns
-                    AND h.items @> i.item_id)
-        """)
-        # No number is given out twice.
-        none("""
-            SELECT t.thread_id, n.channel, n.next, i.item_id
-            FROM agent_checkpoints_threads AS t
-            CROSS JOIN jsonb_each(t.next_items) AS n (channel, next)
-            JOIN agent_checkpoints_items AS i
-                ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
-                AND i.item_id / 1000000000 = n.next::bigint / 1000000000
-                AND i.item_id >= n.next::bigint
-            WHERE t.thread_id = ANY (%(threads)s)
-        """)
-    for thread_id in threads:
-        assert unreferenced_items(dsn, thread_id) == []
 
 
 @contextmanager

@@ -5,6 +5,7 @@ VENV ?= .venv
 DEMO_DATA ?= .demo
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MINUTES ?= 10
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -32,6 +33,10 @@ notebooks: $(VENV)/.dev-installed  ## Run examples/notebooks, and keep what they
 .PHONY: bench
 bench: $(VENV)/.bench-installed  ## Measure against the official saver; BENCH_ARGS are handed on
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.dev-installed  ## Have 200 conversations for MINUTES (10) while backends are killed
+	$(BIN)/python tests/faults/soak.py $(MINUTES)
 
 .PHONY: lint
 lint: $(VENV)/.dev-installed  ## Check style and types

@@ -122,11 +122,13 @@ class Soak:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     expected: dict[str, list[Any]] = field(default_factory=expected_states)
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float, conversations: int) -> None:
         """Have everybody work, and then stop."""
-        names = [f"thread-{n}" for n in range(CONVERSATIONS)]
+        names = [f"thread-{n}" for n in range(conversations)]
         kinds = [*KINDS]
         all_ = [Conversation(name, kinds[n % len(kinds)]) for n, name in enumerate(names)]
         workers = SYNC_WORKERS + ASYNC_WORKERS
@@ -151,7 +153,6 @@ class Soak:
         """Note what fails, and go on."""
         try:
             yield
-            self.counts[what] += 1
         except Exception:  # noqa: BLE001 -- whatever it is, it must not be
             self.failures.append(f"{what}: {traceback.format_exc()}")
             if conversation is not None:
@@ -198,20 +199,22 @@ class Soak:
         expected = self.expected[conversation.kind][conversation.turns]
         assert state == expected, f"{conversation}: {state}"
         conversation.turns += 1
+        self.counts["turns"] += 1
 
     # -- what goes on beside them ------------------------------------------------------------------
 
     def kill(self, conn: psycopg.Connection[Any]) -> None:
         """End a backend of the saver's."""
         [(number,)] = conn.execute(TERMINATE).fetchall()
-        self.counts["kills"] += number
+        self.counts["backends killed"] += number
 
     def sweep(self, _conn: psycopg.Connection[Any]) -> None:
-        self.counts["swept checkpoints"] += self.saver.sweep(KEEP).checkpoints
+        self.counts["checkpoints swept"] += self.saver.sweep(KEEP).checkpoints
 
     def vacuum(self, conn: psycopg.Connection[Any]) -> None:
         for table in TABLES:
             conn.execute(f"VACUUM (ANALYZE) agent_checkpoints_{table}")
+        self.counts["vacuums"] += 1
 
     def sample(self, conn: psycopg.Connection[Any]) -> None:
         [(connections,)] = conn.execute(CONNECTIONS).fetchall()
@@ -228,20 +231,22 @@ class Soak:
         part = self.samples[number * size : (number + 1) * size]
         return statistics.median(getattr(each, what) for each in part)
 
-    def faults(self) -> list[str]:
-        """What is not as it should be; nothing, if all is well."""
-        found = [*self.failures]
+    def close(self) -> None:
+        """Tell what happened, and what is not as it should be, while the server runs."""
+        self.figures = [*self.all_figures()]
+        self.faults = [*self.failures, *self.all_faults()]
+
+    def all_faults(self) -> Iterator[str]:
         for what, more, unit in (("rss", RSS_MARGIN, "MiB"), ("connections", 1.0, "")):
             middle, last = self.third(1, what), self.third(2, what)
             if last > middle * MARGIN + more:
-                found.append(f"{what} grew from {middle:.1f} to {last:.1f} {unit}")
+                yield f"{what} grew from {middle:.1f} to {last:.1f} {unit}"
         if max(each.connections for each in self.samples) > 2 * POOL:
-            found.append("more connections than the pools may have")
-        broken = violations(self.dsn, Driven(self.saver, None))
-        return found + [f"{name}: {rows}" for name, rows in broken.items()]
+            yield "more connections than the pools may have"
+        for name, rows in violations(self.dsn, Driven(self.saver, None)).items():
+            yield f"{name}: {rows}"
 
-    def figures(self) -> Iterator[str]:
-        """What happened, line by line."""
+    def all_figures(self) -> Iterator[str]:
         yield from (f"{name}: {number}" for name, number in sorted(self.counts.items()))
         yield f"failures: {len(self.failures)}"
         for what, scale, unit in (
@@ -249,8 +254,10 @@ class Soak:
             ("connections", 1, ""),
             ("bytes", 2**20, "MiB"),
         ):
-            thirds = ", ".join(f"{self.third(n, what) / scale:.1f}" for n in range(3))
-            yield f"{what}, median of each third: {thirds} {unit}".rstrip()
+            ends = (getattr(self.samples[n], what) for n in (0, -1))
+            places = [next(ends), *(self.third(n, what) for n in range(3)), next(ends)]
+            said = ", ".join(f"{each / scale:.1f}" for each in places)
+            yield f"{what} at first, median of each third, at last: {said} {unit}".rstrip()
         with psycopg.connect(self.dsn) as conn:
             for name, size, live, dead in conn.execute(SIZES):
                 yield f"{name}: {size / 2**20:.1f} MiB, {live} rows, {dead} dead"
@@ -267,31 +274,41 @@ class Retries(logging.Handler):
         self.counts["retries"] += record.getMessage().startswith("retrying")
 
 
-def soak(seconds: float) -> tuple[Soak, list[str]]:
-    """Run it on a server of its own; returns it, and what is not as it should be."""
-    logger = logging.getLogger("langgraph_pg_snapshot")
+@contextmanager
+def logs_into(counts: Counter[str]) -> Iterator[None]:
+    """Count retries by the records of each operation, which go nowhere else."""
+    ours, pools = map(logging.getLogger, ("langgraph_pg_snapshot", "psycopg.pool"))
+    before = ours.level, ours.propagate, pools.level
+    handler = Retries(counts)
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    pools.setLevel(logging.ERROR)  # it warns of each connection that was killed
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(before[0])
+        ours.propagate = before[1]
+        pools.setLevel(before[2])
+
+
+def soak(seconds: float, conversations: int) -> Soak:
+    """Run it on a server of its own."""
     with (
         EmbeddedServer.start(settings={"max_connections": "60"}) as server,
         PostgresSnapshotSaver(server.dsn, max_size=POOL) as saver,
     ):
         saver.setup()
         made = Soak(server.dsn, saver)
-        handler, level, is_passed_on = Retries(made.counts), logger.level, logger.propagate
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False  # a record for each call
-        try:
-            made.run(seconds)
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            logger.propagate = is_passed_on
-        for line in made.figures():
-            print(line)
-        return made, made.faults()
+        with logs_into(made.counts):
+            made.run(seconds, conversations)
+        made.close()
+        return made
 
 
 if __name__ == "__main__":
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
-    _, wrong = soak(minutes * 60)
-    sys.exit("\n".join(["NOT AS IT SHOULD BE", *wrong]) if wrong else None)
+    run = soak(minutes * 60, CONVERSATIONS)
+    sys.stdout.write("\n".join([*run.figures, ""]))
+    sys.exit("\n".join(["NOT AS IT SHOULD BE:", *run.faults]) if run.faults else None)

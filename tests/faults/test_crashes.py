@@ -86,7 +86,6 @@ class Runs:
             assert KINDS[job.kind].turns(is_loadable(calls, job)) >= turns
             is_acknowledged(self.dsn, calls, job, told)
             assert go_on(calls, job) == expected(job.kind)
-            is_loadable(calls, job)
             assert violations(self.dsn, calls, [job.thread_id], early=True) == {}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from xml.etree import ElementTree as ET
 
 import pytest
-from langgraph.types import Command
+from langgraph.types import Command, Interrupt
 
 from directory.plans import watched
 from graphs import agent_turn_graph, approve, asking_graph, fan_out_graph, nested_graph, steps_graph
 from helpers import Chain, config_of, id_of
 from langgraph_pg_snapshot import HistoryGraph, HistoryStep
+from langgraph_pg_snapshot.pictures.words import clean, shortened
+from pictures.hostile import HOSTILE
 
 LONG = [{"text": f"{n} " * 100} for n in range(30)]
 
@@ -150,3 +153,26 @@ def test_it_is_one_operation(saver, caplog):
         saver.history_graph("thread")
     [record] = [each for each in caplog.records if hasattr(each, "operation")]
     assert (record.operation, record.statements, record.thread_id) == ("history_graph", 1, "thread")
+
+
+def test_hostile_text_comes_through_the_database_as_text(any_saver):
+    for number, text in enumerate(HOSTILE):
+        thread_id = f"{number} {text[:200]}"
+        chain = Chain(any_saver, thread_id)
+        chain.put({text: 1})
+        config = chain.put(
+            {text: 2}, metadata={"source": text, "run_id": text, "step": text, "who": text}
+        )
+        any_saver.put_writes(config, [("__interrupt__", (Interrupt(text, id="1"),))], "asks")
+        any_saver.put_writes(config, [("__error__", ValueError(text))], "fails")
+        picture = any_saver.history_graph(thread_id)
+        assert picture.steps[0].is_waiting
+        assert picture.steps[0].error is not None
+        assert picture.steps[0].run_id == text
+        root = ET.fromstring(picture.svg)  # noqa: S314 -- our own
+        assert root[0].text == clean(shortened(f"{thread_id}: 2 checkpoints", 1000))
+        assert len(picture.mermaid.split("\n")) == 4 + 2 * 3 + 1
+    assert len(any_saver.list_threads()) == len(HOSTILE)
+    shown = any_saver.list_threads()._repr_html_()
+    assert "<script" not in shown
+    assert shown.count("<tr>") == 1 + len(HOSTILE)

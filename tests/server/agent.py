@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage
@@ -10,13 +11,23 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
+from orders import Order
 
 
 def add_all(log: list[str], writes: list[list[str]]) -> list[str]:
     return [*log, *(each for write in writes for each in write)]
 
 
+@dataclass
+class Note:
+    """A class in the graph's own file."""
+
+    text: str
+
+
 class State(MessagesState, total=False):
+    order: Order
+    note: Note
     log: Annotated[list[str], DeltaChannel(add_all, snapshot_frequency=2)]
 
 
@@ -32,6 +43,8 @@ def answer(state: State) -> dict[str, Any]:
     return {
         "messages": [AIMessage(f"You said: {said(state)}")],
         "log": [f"answer {len(state.get('log', []))}"],
+        **({"order": Order("17")} if said(state) == "order" else {}),
+        **({"note": Note("late")} if said(state) == "note" else {}),
     }
 
 

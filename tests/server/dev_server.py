@@ -19,6 +19,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "server.md").read_text(encoding="utf-8")
+OURS = ("LANGCHAIN_", "LANGGRAPH_", "LANGSMITH_", "PG_SNAPSHOT_", "BG_JOB_")
 QUIET = {"LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false", "NO_COLOR": "1"}
 
 
@@ -33,11 +34,12 @@ def make_project(directory: Path, dsn: str | None, *, own_factory: bool = False)
     """The files that docs/server.md shows, and the agent that it speaks of."""
     config = json.loads(block("json"))
     if own_factory:
-        (directory / "checkpointer.py").write_text(block("python", "make_saver = "))
+        (directory / "checkpointer.py").write_text(block("python", "strict=True"))
         config["checkpointer"]["path"] = "./checkpointer.py:make_saver"
     (directory / "langgraph.json").write_text(json.dumps(config))
     (directory / ".env").write_text("" if dsn is None else f"DATABASE_URL='{dsn}'\n")
-    shutil.copy(HERE / "agent.py", directory)
+    for name in ("agent.py", "orders.py"):
+        shutil.copy(HERE / name, directory)
 
 
 class DevServer:
@@ -54,7 +56,7 @@ class DevServer:
         kept = {
             name: text
             for name, text in os.environ.items()
-            if not name.startswith(("LANG", "PG_SNAPSHOT_")) and name != "DATABASE_URL"
+            if not name.startswith(OURS) and name != "DATABASE_URL"
         }
         command = Path(sys.executable).with_name("langgraph")
         options = ["--no-browser", "--no-reload", "--n-jobs-per-worker", "4"]

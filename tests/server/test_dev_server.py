@@ -9,13 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import agent
+import orders
 import psycopg
 import pytest
 from dev_server import DevServer, block, make_project, serving, texts, user
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from psycopg import sql
 
-from langgraph_pg_snapshot import PostgresSnapshotSaver
+from langgraph_pg_snapshot import PostgresSnapshotSaver, SnapshotSerializer
 from servers import Server
 
 TABLES = ("threads", "history", "items", "writes", "metadata")
@@ -41,8 +42,9 @@ def dev_server(
 
 
 @pytest.fixture
-def client(dev_server: DevServer) -> SyncLangGraphClient:
-    return dev_server.client
+def client(dev_server: DevServer) -> Iterator[SyncLangGraphClient]:
+    with dev_server.client as made:
+        yield made
 
 
 @pytest.fixture
@@ -249,24 +251,36 @@ def test_thread_that_was_made_without_the_server(client, served_database):
     assert texts(done)[2:] == ["Again", "You said: Again"]
 
 
+def test_classes_are_named_by_their_module(client, rows, served_database):
+    thread_id = client.threads.create()["thread_id"]
+    done = client.runs.wait(thread_id, "agent", input=user("order"))
+    assert done["order"] == {"number": "17"}
+    with PostgresSnapshotSaver(served_database) as saver:
+        assert saver.load_state(thread_id)["order"] == orders.Order("17")
+        client.runs.wait(thread_id, "agent", input=user("note"))
+        assert {each.channel for each in saver.check(thread_id)} == {"note"}
+    [(note,)] = rows("SELECT state->>'note' FROM agent_checkpoints WHERE thread_id = %s", thread_id)
+    assert "__agent:Note" in note
+
+
 def test_questions_outlive_the_server(database: str, tmp_path: Path, unused_tcp_port: int):
     """It is restarted, then killed and left without its files; runs have loops of their own."""
     make_project(tmp_path, database, own_factory=True)
     settings = {
         "BG_JOB_ISOLATED_LOOPS": "true",
         "PG_SNAPSHOT_TABLE_NAME": "agents",
-        "LANGGRAPH_AES_KEY": "sixteen byte key",
+        "LANGGRAPH_STRICT_MSGPACK": "true",
     }
     with serving(tmp_path, unused_tcp_port, **settings) as server:
         client = server.client
         asked = [client.threads.create()["thread_id"] for _ in range(2)]
         for thread_id in asked:
-            client.runs.wait(thread_id, "agent", input=user("Hello"))
+            client.runs.wait(thread_id, "agent", input=user("order"))
             client.threads.update_state(thread_id, user("Between"), as_node="answer")
             client.runs.wait(thread_id, "agent", input=user("refund"))
     assert server.log.count("Using custom checkpointer: PostgresSnapshotSaver") > 1
 
-    expected = ["Hello", "You said: Hello", "Between", "refund", "refund: yes"]
+    expected = ["order", "You said: order", "Between", "refund", "refund: yes"]
     with serving(tmp_path, unused_tcp_port, **settings) as server:
         restarted = {"client": server.client, "thread_id": asked[0]}
         exec(block("python", "client.runs.wait"), restarted)  # noqa: S102 -- the page's own
@@ -281,9 +295,9 @@ def test_questions_outlive_the_server(database: str, tmp_path: Path, unused_tcp_
         exec(block("python", "client.runs.wait"), {"client": client, "thread_id": asked[1]})  # noqa: S102 -- the page's own
         assert texts(client.threads.get_state(asked[1])["values"]) == expected
 
-    with psycopg.connect(database) as connection:
-        items = connection.execute("SELECT count(*), count(blob) FROM agents_items")
-        assert len(set(items.fetchone())) == 1
+    serde = SnapshotSerializer(strict=True, allowed_types=[orders.Order])
+    with PostgresSnapshotSaver(database, table_name="agents", serde=serde) as saver:
+        assert saver.load_state(asked[1])["order"] == orders.Order("17")
 
 
 def test_server_that_lacks_its_database_says_so(tmp_path: Path, unused_tcp_port: int):

@@ -21,7 +21,8 @@ from langgraph_pg_snapshot import (
 )
 from langgraph_pg_snapshot.server import SETTINGS, make_saver
 
-PAGE = (Path(__file__).parents[2] / "docs" / "server.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "server.md").read_text(encoding="utf-8")
 PASSWORD = "s3cret-Passw0rd"
 NOWHERE = f"postgresql://user:{PASSWORD}@127.0.0.1:1/db"
 
@@ -127,9 +128,29 @@ async def test_options_stand_above_the_environment(monkeypatch, database):
         assert connection.execute("SELECT count(*) FROM ours").fetchone() == (1,)
 
 
+async def test_factory_of_the_page_that_encrypts(monkeypatch, database):
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("LANGGRAPH_AES_KEY", "sixteen byte key")
+    [code] = re.findall(r"^```python\n([^`]*Encrypted[^`]*)^```$", PAGE, re.MULTILINE)
+    names = {}
+    exec(code, names)  # noqa: S102 -- the page's own
+    async with names["make_saver"]() as saver:
+        await saver.asave_state("t", {"a": "geheim" * 100})
+        assert await saver.aload_state("t") == {"a": "geheim" * 100}
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT blob_type, item FROM agent_checkpoints_items").fetchall()
+    assert found == [("msgpack+aes", None)]
+
+
 def test_page_tells_of_every_setting():
     told = re.findall(r"^\| `PG_SNAPSHOT_(\w+)` \|", PAGE, re.MULTILINE)
     assert [name.lower() for name in told] == list(SETTINGS)
+
+
+def test_links_of_the_page_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGE)
+    assert links
+    assert [link for link in links if not (DOCS / link).exists()] == []
 
 
 WATCHED = """

@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "_plans": {"errors", "models", "listings", "pictures", "serializer", "sql", "_forks"},
     "_drivers": {"errors", "_plans", "_forks"},
     "_operation": {"errors", "_drivers"},
-    "_lifecycle": {*("errors", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")},
+    "_lifecycle": {
+        *("errors", "models", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")
+    },
     "_calls": {
         *("errors", "models", "listings", "pictures", "sql", "_plans", "_operation", "_lifecycle")
     },

@@ -55,17 +55,20 @@ class SaverBase(BaseCheckpointSaver[str]):
         table_name: str = "agent_checkpoints",
         schema: str | None = None,
         serde: SerializerProtocol | None = None,
+        tenant: str | None = None,
         auto_setup: bool = True,
         cache_bytes: int = DEFAULT_BYTES,
     ) -> None:
-        queries = Queries(table_name, schema)
+        queries = Queries(table_name, schema, tenants=tenant is not None)
         if not isinstance(cache_bytes, int) or isinstance(cache_bytes, bool) or cache_bytes < 0:
             raise InvalidArgumentError(
                 f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
             )
         self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
         self._held = HeldBack()
-        self._backend = Backend(queries, conduct(deadline, pooler), auto_setup=auto_setup)
+        self._backend = Backend(
+            queries, conduct(queries, deadline, pooler, tenant), auto_setup=auto_setup
+        )
         if (conninfo is None) == (pool is None and async_pool is None):
             raise InvalidArgumentError(
                 "pass either a conninfo (or a connection) or pool= and/or async_pool="

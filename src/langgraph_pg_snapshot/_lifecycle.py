@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import psycopg
@@ -34,9 +33,10 @@ from langgraph_pg_snapshot._drivers.faults import check_idle
 from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot._operation import Operation
-from langgraph_pg_snapshot._plans.setup import set_up
-from langgraph_pg_snapshot._plans.steps import Plan
+from langgraph_pg_snapshot._plans.setup import check_tenancy, set_up
+from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.models import check_tenant
 from langgraph_pg_snapshot.sql import Queries
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Backend:
         self.conduct = conduct
         self.auto_setup = auto_setup
         self.is_set_up = False
+        self.is_checked = False
         self.server: EmbeddedServer | None = None
         self._own_async: OwnAsyncPools | None = None
         self._driver: SyncDriver | None = None
@@ -130,23 +131,44 @@ class Backend:
         assert self._driver is not None  # noqa: S101 -- one of them was given
         return ThreadedRunner(self._driver)
 
-    def run(self, call: Call[T], *, sets_up: bool = False) -> T:
-        """Run an operation for a sync caller; one that sets up needs nothing set up before."""
+    def run(self, call: Call[T], *, sets_up: bool = False, only_looks: bool = False) -> T:
+        """Run an operation for a sync caller, and before the first one what that needs.
+
+        Args:
+            call: The operation.
+            sets_up: Whether it is itself about the schema, and needs nothing before.
+            only_looks: Whether it makes no tables if there are none.
+        """
         with call.operation as trace:
             runner = self.runner()
-            if self.auto_setup and not self.is_set_up and not sets_up:
-                runner.run(partial(set_up, self.queries), trace)
-                self.is_set_up = True
+            for plan in () if sets_up else self._due(only_looks):
+                runner.run(plan, trace)
             return runner.run(call.plan, trace)
 
     async def arun(self, call: Call[T], *, sets_up: bool = False) -> T:
-        """Run an operation for an async caller; one that sets up needs nothing set up before."""
+        """The same for an async caller."""
         with call.operation as trace:
             runner = self.async_runner()
-            if self.auto_setup and not self.is_set_up and not sets_up:
-                await runner.run(partial(set_up, self.queries), trace)
-                self.is_set_up = True
+            for plan in () if sets_up else self._due():
+                await runner.run(plan, trace)
             return await runner.run(call.plan, trace)
+
+    def _due(self, only_looks: bool = False) -> list[Callable[[], Plan[None]]]:  # noqa: FBT001, FBT002 -- run's
+        """What has to be done before an operation."""
+        due: list[Callable[[], Plan[None]]] = []
+        if self.auto_setup and not self.is_set_up and not only_looks:
+            due.append(self._set_up)
+        if self.queries.tenants and not self.is_checked:
+            due.append(self._check_tenancy)
+        return due
+
+    def _set_up(self) -> Plan[None]:
+        yield from set_up(self.queries)
+        self.is_set_up = True
+
+    def _check_tenancy(self) -> Plan[None]:
+        yield from check_tenancy(self.queries)
+        self.is_checked = True
 
     def close(self) -> None:
         """Close pools of our own, and a server of our own."""
@@ -165,7 +187,12 @@ class Backend:
         await asyncio.to_thread(self.close)
 
 
-def conduct(deadline: float | None, pooler: bool | None) -> Conduct:  # noqa: FBT001 -- an argument's value
+def conduct(
+    queries: Queries,
+    deadline: float | None,
+    pooler: bool | None,  # noqa: FBT001 -- an argument's value
+    tenant: str | None,
+) -> Conduct:
     """Check the arguments that say how to behave towards the server.
 
     Raises:
@@ -177,7 +204,11 @@ def conduct(deadline: float | None, pooler: bool | None) -> Conduct:  # noqa: FB
         raise InvalidArgumentError("deadline must be a number of seconds above 0, or None")
     if pooler is not None and not isinstance(pooler, bool):
         raise ArgumentTypeError(f"pooler must be True, False or None, got {type(pooler).__name__}")
-    return Conduct(None if deadline is None or math.isinf(deadline) else float(deadline), pooler)
+    seconds = None if deadline is None or math.isinf(deadline) else float(deadline)
+    if tenant is None:
+        return Conduct(seconds, pooler)
+    opening = Stmt(queries("set_tenant"), {"tenant": check_tenant(tenant)})
+    return Conduct(seconds, pooler, opening)
 
 
 def pool_settings(

@@ -99,7 +99,8 @@ class Operation:
         elif isinstance(error, psycopg.errors.UndefinedTable):
             wrapped = SchemaError(
                 f"{self}: {error.diag.message_primary}; the tables are not there (or not in the "
-                "search_path): call setup(), or leave auto_setup on"
+                "search_path, or made for tenants and the saver has none, or the other way round): "
+                "call setup(), or leave auto_setup on"
             )
         elif isinstance(error, psycopg.errors.InsufficientPrivilege):
             wrapped = StorageError(

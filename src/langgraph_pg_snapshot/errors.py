@@ -50,6 +50,10 @@ class SchemaConflictError(SchemaError):
     """A relation of that name exists already and is not ours."""
 
 
+class TenantError(SchemaError):
+    """The tables, or the role, do not keep tenants apart as the saver's tenant= would have it."""
+
+
 class SchemaVersionError(SchemaError):
     """The tables were made by a newer version of this package; nothing was touched."""
 

@@ -12,12 +12,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 
 # An index row of PostgreSQL holds about 2,700 bytes, and the keys of our tables consist of these
-# ids: thread + namespace + checkpoint + task have to fit into one.
+# ids: tenant + thread + namespace + checkpoint + task have to fit into one.
 MAX_ID_BYTES = {
     "thread_id": 1000,
     "checkpoint_ns": 1000,
     "checkpoint_id": 250,
     "task_id": 250,
+    "tenant": 100,
 }
 
 # The server counts with a bigint; nothing has more than that of anything.
@@ -218,6 +219,18 @@ def checkpoint_id_of(configurable: Mapping[str, Any]) -> str | None:
     """The checkpoint id; None where there is none, and "" means none, too."""
     checkpoint_id = configurable.get("checkpoint_id")
     return check_id("checkpoint_id", checkpoint_id) if checkpoint_id else None
+
+
+def check_tenant(value: object) -> str:
+    """Return a tenant's name.
+
+    Raises:
+        InvalidArgumentError: It is no id, or empty, which would be nobody's.
+    """
+    tenant = check_id("tenant", value)
+    if not tenant:
+        raise InvalidArgumentError("tenant must not be empty; None is a saver without tenants")
+    return tenant
 
 
 def check_id(argument: str, value: object) -> str:

@@ -40,6 +40,9 @@ class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory, Retention, Exclusiv
         schema: Schema to place them in; None (default) goes by ``search_path``.
         serde: Serializer. None (default) is `SnapshotSerializer`: readable JSONB. Any other (such
             as JsonPlusSerializer or EncryptedSerializer) has its bytes kept in BYTEA columns.
+        tenant: Whose threads they are, in tables for tenants: each row belongs to one, and row
+            security has the saver see and change this one's only (docs/tenants.md). At most 100
+            bytes. None (default) works on tables without tenants.
         auto_setup: Make or upgrade the tables at the first operation; default True. Where they are
             up to date nothing is issued, so that a role without rights to create will do.
         cache_bytes: About how much memory may hold items of the threads that were read last: the

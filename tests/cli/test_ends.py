@@ -161,7 +161,9 @@ def test_bug_is_told_in_one_line(ready_database: str, run_on: Run, monkeypatch: 
 
 def test_every_command_has_the_common_options():
     for command in ("setup", "sql", *ON_A_DATABASE):
-        assert options_of(command)[-4:] == ["--dsn", "--table-name", "--schema", "--json"]
+        assert options_of(command)[-5:] == [
+            *("--dsn", "--table-name", "--schema", "--tenant", "--json")
+        ]
 
 
 def test_help_is_what_a_call_without_arguments_gets(run_on: Run):

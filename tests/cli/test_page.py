@@ -18,7 +18,7 @@ from langgraph_pg_snapshot.transfer import Problem
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-COMMON = {"--dsn", "--table-name", "--schema", "--json"}
+COMMON = {"--dsn", "--table-name", "--schema", "--tenant", "--json"}
 # How each command is called for its JSON.
 CALLS = {
     **{name: [name, *NEEDED.get(name, ())] for name in NAMES},

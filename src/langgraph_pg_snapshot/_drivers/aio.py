@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 import psycopg
+from psycopg import AsyncPipeline
 from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
@@ -88,10 +89,10 @@ class AsyncDriver:
         seconds = None if step.takes_long else self.conduct.deadline
         if isinstance(step, Stmt):
             return await self._with_connection(
-                lambda conn: _on_its_own(conn, step, trace), seconds, trace
+                lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace
             )
         return await self._with_connection(
-            lambda conn: _in_transaction(conn, step, trace), seconds, trace
+            lambda conn: _in_transaction(conn, step, self.conduct.opening, trace), seconds, trace
         )
 
     async def _with_connection(
@@ -130,16 +131,22 @@ def _size(rows: Rows) -> int:
     return sum(len(cell) for row in rows for cell in row if isinstance(cell, (str, bytes)))
 
 
-async def _on_its_own(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
+async def _on_its_own(
+    conn: AsyncConnection, stmt: Stmt, opening: Stmt | None, trace: Trace
+) -> Rows:
     if conn.autocommit:
-        return await _execute(conn, stmt, trace)
+        return await _execute(conn, stmt, trace, opening)
     async with conn.transaction():
-        return await _execute(conn, stmt, trace)
+        return await _execute(conn, stmt, trace, opening)
 
 
-async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -> Any:
+async def _in_transaction(
+    conn: AsyncConnection, atomic: Atomic, opening: Stmt | None, trace: Trace
+) -> Any:
     async with conn.transaction():
         await conn.execute(atomic.isolation, prepare=False)
+        if opening is not None:
+            await _execute(conn, opening, Trace())
         steps = atomic.plan()
         answer: Any = None
         while True:
@@ -149,7 +156,9 @@ async def _in_transaction(conn: AsyncConnection, atomic: Atomic, trace: Trace) -
             answer = await _execute(conn, step, trace) if isinstance(step, Stmt) else None
 
 
-async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
+async def _execute(
+    conn: AsyncConnection, stmt: Stmt, trace: Trace, opening: Stmt | None = None
+) -> Rows:
     async with psycopg.AsyncCursor(conn, row_factory=tuple_row) as cursor:
         # Without parameters it may be a script, which can't be prepared nor have binary results.
         single = stmt.params is not None
@@ -159,7 +168,14 @@ async def _execute(conn: AsyncConnection, stmt: Stmt, trace: Trace) -> Rows:
             pooled = note_process(conn, await cursor.fetchone())
         prepare = None if single and not pooled else False
         params = None if stmt.params is None else as_text(stmt.params)
-        await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        if opening is None:
+            await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        else:
+            # One round trip, and one transaction, where none was begun.
+            async with conn.pipeline() if AsyncPipeline.is_supported() else conn.transaction():
+                first = psycopg.AsyncCursor(conn)
+                await first.execute(opening.query, opening.params, prepare=prepare)
+                await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
         rows = Rows(await cursor.fetchall() if has_rows(cursor) else ())
         trace.statement(cursor.rowcount)
         return rows

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import psycopg
+from psycopg import Pipeline
 from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
@@ -36,10 +37,13 @@ class Conduct:
             is without end.
         pooler: Whether connections lead by a pooler to another server process each time, so that
             nothing can be prepared; None is to find out.
+        opening: A statement that every transaction begins with, in the same round trip; None is
+            none. (It says for one transaction what may not stay: the connection may be anybody's.)
     """
 
     deadline: float | None = None
     pooler: bool | None = None
+    opening: Stmt | None = None
 
 
 class Connections(Protocol):
@@ -75,10 +79,10 @@ class SyncDriver:
         seconds = None if step.takes_long else self.conduct.deadline
         if isinstance(step, Stmt):
             return self._with_connection(
-                lambda conn: _on_its_own(conn, step, trace), seconds, trace
+                lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace
             )
         return self._with_connection(
-            lambda conn: _in_transaction(conn, step, trace), seconds, trace
+            lambda conn: _in_transaction(conn, step, self.conduct.opening, trace), seconds, trace
         )
 
     def _with_connection(
@@ -100,16 +104,18 @@ class SyncDriver:
                     self.connections.recover()
 
 
-def _on_its_own(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
+def _on_its_own(conn: Connection, stmt: Stmt, opening: Stmt | None, trace: Trace) -> Rows:
     if conn.autocommit:
-        return _execute(conn, stmt, trace)
+        return _execute(conn, stmt, trace, opening)
     with conn.transaction():
-        return _execute(conn, stmt, trace)
+        return _execute(conn, stmt, trace, opening)
 
 
-def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
+def _in_transaction(conn: Connection, atomic: Atomic, opening: Stmt | None, trace: Trace) -> Any:
     with conn.transaction():
         conn.execute(atomic.isolation, prepare=False)
+        if opening is not None:
+            _execute(conn, opening, Trace())
         steps = atomic.plan()
         answer: Any = None
         while True:
@@ -120,7 +126,7 @@ def _in_transaction(conn: Connection, atomic: Atomic, trace: Trace) -> Any:
             answer = _execute(conn, step, trace) if isinstance(step, Stmt) else None
 
 
-def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
+def _execute(conn: Connection, stmt: Stmt, trace: Trace, opening: Stmt | None = None) -> Rows:
     # Not conn.cursor(): the application may have chosen another row or cursor factory.
     with psycopg.Cursor(conn, row_factory=tuple_row) as cursor:
         # Without parameters it may be a script, which can't be prepared nor have binary results.
@@ -131,7 +137,14 @@ def _execute(conn: Connection, stmt: Stmt, trace: Trace) -> Rows:
             pooled = note_process(conn, cursor.fetchone())
         prepare = None if single and not pooled else False
         params = None if stmt.params is None else as_text(stmt.params)
-        cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        if opening is None:
+            cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+        else:
+            # One round trip, and one transaction, where none was begun.
+            with conn.pipeline() if Pipeline.is_supported() else conn.transaction():
+                first = psycopg.Cursor(conn)
+                first.execute(opening.query, opening.params, prepare=prepare)
+                cursor.execute(stmt.query, params, prepare=prepare, binary=single)
         rows = Rows(cursor.fetchall() if has_rows(cursor) else ())
         trace.statement(cursor.rowcount)
         return rows

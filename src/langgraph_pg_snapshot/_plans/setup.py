@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
-from langgraph_pg_snapshot.errors import SchemaConflictError, SchemaVersionError
+from langgraph_pg_snapshot.errors import SchemaConflictError, SchemaVersionError, TenantError
 from langgraph_pg_snapshot.models import SchemaStatus
-from langgraph_pg_snapshot.sql import Queries, migrations
+from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries, migrations
 
 
 def set_up(queries: Queries) -> Plan[None]:
@@ -17,6 +17,8 @@ def set_up(queries: Queries) -> Plan[None]:
     Raises:
         SchemaConflictError: A relation of that name is there and is not ours.
         SchemaVersionError: The schema is newer than this package.
+        TenantError: The tables were made for tenants, and should not have been, or the other way
+            round.
     """
     if (yield from _applied_version(queries)) < migrations()[-1].version:
         yield Atomic(partial(_migrate, queries), takes_long=True)
@@ -28,38 +30,94 @@ def schema_status(queries: Queries) -> Plan[SchemaStatus]:
     Raises:
         SchemaConflictError: A relation of that name is there and is not ours.
         SchemaVersionError: The schema is newer than this package.
+        TenantError: As `set_up`.
     """
     version = yield from _applied_version(queries)
-    names = _names(queries)
-    [(taken, _)] = yield _look_for(queries, names)
+    state = yield from _look(queries)
     return SchemaStatus(
         version,
         migrations()[-1].version,
         [each.name for each in migrations() if each.version > version],
-        [quoted for quoted in names.values() if quoted not in taken],
+        [quoted for quoted in _names(queries).values() if quoted not in state.taken],
     )
+
+
+def check_tenancy(queries: Queries) -> Plan[None]:
+    """See that the tables are for tenants if, and only if, the saver has one; one read.
+
+    Raises:
+        TenantError: They are not; or row security does not hold for the role, which may be a
+            superuser, so that tenants would see each other's rows.
+    """
+    state = yield from _look(queries)
+    _check_kind(queries, state)
+    if queries.tenants and state.taken and not state.is_kept_apart:
+        raise TenantError(
+            f"row security does not hold on the tables of {queries.label} for the role that this "
+            "saver connects as: a superuser and a role with BYPASSRLS see the rows of every "
+            "tenant. Nothing was read or written. Connect as a role that has neither, and the "
+            "rights that rights_sql(runtime=…) prints"
+        )
+
+
+class _State(NamedTuple):
+    """What is there.
+
+    Attributes:
+        taken: Those of our names that something in the database has.
+        is_ours: Whether the table of migrations is ours.
+        is_for_tenants: Whether the tables have a tenant in their keys.
+        is_kept_apart: Whether row security holds for this role on each table for tenants.
+    """
+
+    taken: list[str]
+    is_ours: bool
+    is_for_tenants: bool
+    is_kept_apart: bool | None
+
+
+def _look(queries: Queries) -> Plan[_State]:
+    names = _names(queries)
+    [row] = yield Stmt(
+        queries("schema_state"),
+        {
+            "names": list(names.values()),
+            "migrations": names["migrations"],
+            "threads": names["threads"],
+            "kept_apart": [names[table] for table in TENANTS_TABLES],
+        },
+    )
+    return _State(*row)
 
 
 def _names(queries: Queries) -> dict[str, str]:
     return {name: quoted for name, quoted in queries.relations.items() if name != "schema"}
 
 
-def _look_for(queries: Queries, names: Mapping[str, str]) -> Stmt:
-    return Stmt(
-        queries("schema_state"),
-        {"names": list(names.values()), "migrations": names["migrations"]},
+def _check_kind(queries: Queries, state: _State) -> None:
+    if not state.is_ours or queries.tenants == state.is_for_tenants:
+        return
+    if queries.tenants:
+        raise TenantError(
+            f"the tables of {queries.label} were made without tenants, and this saver has "
+            "tenant=: nothing was touched. Pass another table_name= or schema=, and "
+            "import_threads brings a tenant's threads there"
+        )
+    raise TenantError(
+        f"the tables of {queries.label} were made for tenants, and this saver has none: nothing "
+        "was touched. Pass tenant=, or another table_name= or schema="
     )
 
 
 def _applied_version(queries: Queries) -> Plan[int]:
     """The newest migration in the database; 0 if there is none."""
-    [(taken, has_migrations)] = yield _look_for(queries, _names(queries))
-    if not has_migrations:
-        if taken:
+    state = yield from _look(queries)
+    if not state.is_ours:
+        if state.taken:
             raise SchemaConflictError(
-                f"a relation named {taken[0]} is in this database already and was not made by "
-                "langgraph-pg-snapshot: nothing was changed. Pass another table_name=, or place "
-                "our tables apart with schema=, or rename the other relation"
+                f"a relation named {state.taken[0]} is in this database already and was not made "
+                "by langgraph-pg-snapshot: nothing was changed. Pass another table_name=, or "
+                "place our tables apart with schema=, or rename the other relation"
             )
         return 0
     [(version,)] = yield Stmt(queries("schema_version"), {})
@@ -69,6 +127,8 @@ def _applied_version(queries: Queries) -> Plan[int]:
             f"the tables of {queries.label} have schema version {version}, this package knows "
             f"{newest}: nothing was touched. Upgrade langgraph-pg-snapshot in this process"
         )
+    if version:
+        _check_kind(queries, state)
     return int(version or 0)
 
 

@@ -119,11 +119,14 @@ def sql(
     since: Annotated[
         int, typer.Option(min=0, help="The newest migration that was applied; 0: none.")
     ] = 0,
+    *,
+    tenants: Annotated[bool, typer.Option("--tenants", help="The tables are for tenants.")] = False,
 ) -> None:
     """Print the DDL and the GRANTs, for a DBA or a migration tool; no database is needed."""
     names = (session.table_name, session.schema)
-    statements = schema_sql(*names, since=since)
-    rights = rights_sql(*names, owner=owner, runtime=runtime, reader=reader)
+    tenants = tenants or session.tenant is not None
+    statements = schema_sql(*names, since=since, tenants=tenants)
+    rights = rights_sql(*names, owner=owner, runtime=runtime, reader=reader, tenants=tenants)
     output = session.output
 
     def render() -> None:

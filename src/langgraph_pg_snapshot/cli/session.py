@@ -45,6 +45,10 @@ Schema = Annotated[
     str | None,
     typer.Option(help="Schema of the tables; without it search_path tells.", show_default=False),
 ]
+Tenant = Annotated[
+    str | None,
+    typer.Option(help="Whose threads, where there are tenants.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Imports = Annotated[
     list[str] | None,
@@ -64,6 +68,7 @@ class Session:
         dsn: The connection string, if there is one.
         table_name: Name of the view, and prefix of the tables.
         schema: Schema of the tables.
+        tenant: Whose threads they are, if the tables are for tenants.
         output: Where the result goes.
         open_connection: The connection of the saver that is open.
     """
@@ -71,13 +76,14 @@ class Session:
     dsn: str | None
     table_name: str
     schema: str | None
+    tenant: str | None
     output: Output
     open_connection: psycopg.Connection[Any] | None = None
 
     @property
     def queries(self) -> Queries:
         """The statements for these tables."""
-        return Queries(self.table_name, self.schema)
+        return Queries(self.table_name, self.schema, tenants=self.tenant is not None)
 
     def conninfo(self) -> str:
         """The connection string, checked."""
@@ -89,7 +95,11 @@ class Session:
         """What a statement finds that asks one of the views, on the open saver's connection."""
         assert self.open_connection is not None  # noqa: S101 -- the saver is open
         try:
-            return self.open_connection.execute(self.queries(name), params).fetchall()
+            with self.open_connection.transaction():
+                if self.tenant is not None:
+                    set_tenant = self.queries("set_tenant")
+                    self.open_connection.execute(set_tenant, {"tenant": self.tenant})
+                return self.open_connection.execute(self.queries(name), params).fetchall()
         except psycopg.Error as error:
             raise StorageError(f"{type(error).__name__}: {error}") from error
 
@@ -108,6 +118,7 @@ class Session:
                 connection,
                 table_name=self.table_name,
                 schema=self.schema,
+                tenant=self.tenant,
                 serde=serde or StoredForm(),
                 auto_setup=False,
                 cache_bytes=0,
@@ -137,15 +148,22 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[..., Any]:
     def decorate(run: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(run)
         def main(
-            dsn: str | None, table_name: str, schema: str | None, *, as_json: bool, **options: Any
+            dsn: str | None,
+            table_name: str,
+            schema: str | None,
+            tenant: str | None,
+            *,
+            as_json: bool,
+            **options: Any,
         ) -> None:
-            run(Session(dsn or None, table_name, schema, Output(as_json)), **options)
+            run(Session(dsn or None, table_name, schema, tenant, Output(as_json)), **options)
 
         own = list(inspect.signature(run, eval_str=True).parameters.values())[1:]
         common = [
             _option("dsn", Dsn, None),
             _option("table_name", TableName, "agent_checkpoints"),
             _option("schema", Schema, None),
+            _option("tenant", Tenant, None),
             _option("as_json", Json, default=False),
         ]
         keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *common)]

@@ -24,6 +24,10 @@ RELATIONS = (
     *("threads", "history", "items", "writes", "metadata", "erased", "leases", "migrations"),
     *("messages", "steps"),
 )
+# Those whose rows belong to a tenant, where there are tenants.
+TENANTS_TABLES = tuple(
+    name for name in RELATIONS if name not in ("migrations", "messages", "steps")
+)
 # What LangGraph says of a checkpoint (or of a task, or a run) rather than of its thread: the table
 # of threads' metadata leaves it out, or it would be written at every step.
 STEP_METADATA = (
@@ -32,7 +36,9 @@ STEP_METADATA = (
     *("langgraph_step", "langgraph_node", "langgraph_triggers", "langgraph_path"),
     *("langgraph_checkpoint_ns", "langgraph_request_id"),
 )
-_LONGEST_SUFFIX = max(len(f"_{name}") for name in RELATIONS)
+# A table that every operation needs has another name where there are tenants: so a saver without a
+# tenant works on none of them, whatever its role may see, and need not look which kind they are.
+_SUFFIXES_FOR_TENANTS = {"history": "history_by_tenant"}
 _DEFINITION = re.compile(r"^-- name: (\w+)\n((?:-- .*\n)+)", re.MULTILINE)
 
 
@@ -102,26 +108,37 @@ class Queries:
             most 63 bytes. (Where name and suffix would exceed that, the tables' prefix is cut and
             a hash of the whole name keeps it apart.)
         schema: The schema to place them in; None (default) leaves it to ``search_path``.
+        tenants: Whether each row belongs to a tenant; default False.
 
     Raises:
-        InvalidArgumentError: Either is no legal identifier.
+        InvalidArgumentError: A name is no legal identifier.
     """
 
-    def __init__(self, table_name: str, schema: str | None = None) -> None:
+    def __init__(
+        self, table_name: str, schema: str | None = None, *, tenants: bool = False
+    ) -> None:
         check_identifier("table_name", table_name)
         if schema is not None:
             check_identifier("schema", schema)
         self.table_name = table_name
         self.schema = schema
+        self.tenants = tenants
+        suffixes = {table: table for table in RELATIONS}
+        if tenants:
+            suffixes |= _SUFFIXES_FOR_TENANTS
         prefix = table_name
-        if len(prefix.encode()) > MAX_IDENTIFIER_BYTES - _LONGEST_SUFFIX:
+        beside = 1 + max(map(len, suffixes.values()))
+        if len(prefix.encode()) > MAX_IDENTIFIER_BYTES - beside:
             digest = blake2b(prefix.encode(), digest_size=4).hexdigest()
-            room = MAX_IDENTIFIER_BYTES - _LONGEST_SUFFIX - len(digest) - 1
+            room = MAX_IDENTIFIER_BYTES - beside - len(digest) - 1
             prefix = f"{prefix.encode()[:room].decode(errors='ignore')}_{digest}"
         self.relations = {"view": self._quote(table_name)} | {
-            table: self._quote(f"{prefix}_{table}") for table in RELATIONS
+            table: self._quote(f"{prefix}_{suffix}") for table, suffix in suffixes.items()
         }
-        self._parts = {"step_metadata": f"'{{{','.join(STEP_METADATA)}}}'::text[]"}
+        self._parts = {
+            "step_metadata": f"'{{{','.join(STEP_METADATA)}}}'::text[]",
+            "tenant_key": "tenant, " if tenants else "",
+        }
         if schema is not None:
             self.relations["schema"] = sql.Identifier(schema).as_string(None)
         self._texts: dict[tuple[str, tuple[str, ...]], bytes] = {}
@@ -162,7 +179,23 @@ class Queries:
 
     def script(self, text: str) -> bytes:
         """Return DDL with the tables' names filled in; it is run without parameters."""
-        return text.format_map(self.relations).encode()
+        return text.format_map(self.relations | self._parts | self._tenancy).encode()
+
+    @cached_property
+    def _tenancy(self) -> dict[str, str]:
+        """The parts of DDL that only tables for tenants have."""
+        parts = dict.fromkeys(("tenant_column", "as_invoker"), "")
+        if self.tenants:
+            parts["tenant_column"] = self._fill("tenant_column", (), {}) + "\n    "
+            parts["as_invoker"] = " WITH (security_invoker = true)"
+        for name in TENANTS_TABLES:
+            table = {"table": self.relations[name]}
+            isolate, rows = "", table["table"]
+            if self.tenants:
+                isolate = "\n" + self._fill("isolate", (), table) + ";"
+                rows = self._fill("rows_of_tenant", (), table)
+            parts |= {f"isolate_{name}": isolate, f"rows_of_{name}": rows}
+        return parts
 
 
 # Read with the module, so that the first operation keeps no event loop waiting for a disk.

@@ -22,7 +22,7 @@ WITH noted AS (
     WHERE %(is_noted)s::boolean
     GROUP BY given.thread_id
     ORDER BY given.thread_id
-    ON CONFLICT (thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at,
+    ON CONFLICT ({tenant_key}thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at,
         up_to = greatest(e.up_to, EXCLUDED.up_to)
 ), gone AS MATERIALIZED (
     SELECT gone.thread_id, gone.checkpoint_ns
@@ -69,7 +69,7 @@ SELECT '', given.run_id FROM unnest(%(run_ids)s::text[]) AS given (run_id)
 WHERE given.run_id <> ''
 GROUP BY given.run_id
 ORDER BY given.run_id
-ON CONFLICT (thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at
+ON CONFLICT ({tenant_key}thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at
 
 -- name: note_threads_of_erased_runs
 -- Note in which locked threads they left checkpoints: writes don't always say whose they are. Every
@@ -82,7 +82,7 @@ WITH noted AS (
         AND h.run_id <> ''
     GROUP BY h.thread_id, h.run_id
     ORDER BY h.thread_id, h.run_id
-    ON CONFLICT (thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at
+    ON CONFLICT ({tenant_key}thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at
 )
 UPDATE {threads} AS t SET epoch = t.epoch + 1
 FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])

@@ -15,7 +15,7 @@ WITH other AS MATERIALIZED (
     SELECT %(thread_id)s::text, (1000000 * extract(epoch FROM now()))::bigint, %(holder)s::text,
         now(), now() + %(ttl)s::interval
     WHERE NOT EXISTS (SELECT 1 FROM other)
-    ON CONFLICT (thread_id) DO UPDATE SET
+    ON CONFLICT ({tenant_key}thread_id) DO UPDATE SET
         token = greatest(l.token + 1, EXCLUDED.token), holder = EXCLUDED.holder,
         acquired_at = EXCLUDED.acquired_at, expires_at = EXCLUDED.expires_at
     WHERE l.expires_at IS NULL OR l.expires_at <= now() OR l.holder = EXCLUDED.holder

@@ -38,7 +38,7 @@ WITH root AS MATERIALIZED (
             WHERE e.thread_id = %(thread_id)s::text AND e.run_id = ''
                 AND e.erased_at IS DISTINCT FROM %(erased_at)s::timestamptz)
         AND NOT {run_is_erased} AND {which}
-    ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
+    ON CONFLICT ({tenant_key}thread_id, checkpoint_ns) DO NOTHING
     RETURNING epoch
 ), {insert_checkpoint}
 
@@ -62,7 +62,7 @@ appended AS (
             SELECT 1 FROM {metadata} AS old
             WHERE old.thread_id = %(thread_id)s::text
                 AND old.metadata || new.metadata = old.metadata)
-    ON CONFLICT (thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
+    ON CONFLICT ({tenant_key}thread_id) DO UPDATE SET metadata = m.metadata || EXCLUDED.metadata
 )
 INSERT INTO {history} AS h (
     thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id, created_at,
@@ -73,7 +73,7 @@ SELECT %(thread_id)s::text, %(checkpoint_ns)s::text, %(checkpoint_id)s::text,
     %(header)s::jsonb, %(metadata)s::jsonb, %(sealed_type)s::text, %(sealed)s::bytea,
     %(channel_values)s::jsonb, %(ranges)s::int8multirange, %(item_count)s::integer
 WHERE EXISTS (SELECT 1 FROM thread)
-ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+ON CONFLICT ({tenant_key}thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
     run_id = EXCLUDED.run_id, header = EXCLUDED.header, metadata = EXCLUDED.metadata,
     sealed_type = EXCLUDED.sealed_type, sealed = EXCLUDED.sealed,
     channel_values = EXCLUDED.channel_values, items = EXCLUDED.items,
@@ -142,7 +142,7 @@ stored AS (
     FROM unnest(%(indices)s::integer[], %(channels)s::text[], %(values)s::text[],
         %(blob_types)s::text[], %(blobs)s::bytea[]) AS new (idx, channel, value, blob_type, blob)
     WHERE EXISTS (SELECT 1 FROM fitting)
-    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
+    ON CONFLICT ({tenant_key}thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
         task_path = EXCLUDED.task_path, run_id = EXCLUDED.run_id, channel = EXCLUDED.channel,
         value = EXCLUDED.value, blob_type = EXCLUDED.blob_type, blob = EXCLUDED.blob
     WHERE w.idx < 0

@@ -1,13 +1,20 @@
 -- Statements that look at and make the schema.
 
 -- name: schema_state
--- Which of our names are taken, and whether the table of migrations is ours (has these columns).
+-- Which of our names are taken; whether the table of migrations is ours (has these columns); whether
+-- the tables were made for tenants, and whether row security holds for this role on each of them.
 SELECT
     ARRAY(SELECT taken.name FROM unnest(%(names)s::text[]) AS taken (name)
           WHERE to_regclass(taken.name) IS NOT NULL),
     (SELECT count(*) FROM pg_catalog.pg_attribute AS a
      WHERE a.attrelid = to_regclass(%(migrations)s::text) AND NOT a.attisdropped
-         AND a.attname IN ('version', 'name', 'applied_at')) = 3
+         AND a.attname IN ('version', 'name', 'applied_at')) = 3,
+    EXISTS (
+        SELECT 1 FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = to_regclass(%(threads)s::text) AND NOT a.attisdropped
+            AND a.attname = 'tenant'),
+    (SELECT bool_and(row_security_active(to_regclass(kept.name)))
+     FROM unnest(%(kept_apart)s::text[]) AS kept (name))
 
 -- name: schema_version
 -- The newest migration that was applied here.
@@ -33,6 +40,31 @@ CREATE TABLE {migrations} (
     name       text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
+
+-- name: isolate
+-- Have a table for tenants show and take only rows of the tenant whose turn it is, whoever owns it. (A
+-- policy without WITH CHECK goes for new rows, too.)
+ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY one_tenant ON {table} USING (tenant = {tenant});
+COMMENT ON COLUMN {table}.tenant IS 'whose row it is'
+
+-- name: tenant_column
+-- (Part of DDL.) The first column of a table for tenants.
+tenant text COLLATE "C" NOT NULL DEFAULT {tenant},
+
+-- name: rows_of_tenant
+-- (Part of DDL.) What a view sees of a table for tenants. Row security alone would let a superuser see
+-- threads of the same name mixed.
+(SELECT * FROM {table} WHERE tenant = {tenant})
+
+-- name: tenant
+-- (Part of DDL.) The tenant whose turn it is; null if nobody said. (What was set for one transaction
+-- is empty after it.)
+nullif(current_setting('langgraph_pg_snapshot.tenant', true), '')
+
+-- name: set_tenant
+-- Say whose turn it is, until the transaction ends.
+SELECT set_config('langgraph_pg_snapshot.tenant', %(tenant)s::text, true)
 
 -- name: record_migration
 -- Note one migration as applied.

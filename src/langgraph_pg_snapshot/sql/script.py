@@ -18,6 +18,7 @@ def schema_sql(
     *,
     since: int = 0,
     until: int | None = None,
+    tenants: bool = False,
 ) -> str:
     """The statements that make the tables as `setup` does, or bring them up to date.
 
@@ -30,6 +31,7 @@ def schema_sql(
         since: The newest migration that was applied; 0 (default) means that there is nothing yet.
         until: The newest migration to apply; None (default) is the newest of this package. A
             migration tool's revision should say it, so that a later package changes nothing there.
+        tenants: Whether they are tables for savers with ``tenant=``; default False.
 
     Returns:
         Statements, each ended by a semicolon; "" if nothing came after ``since``.
@@ -38,7 +40,7 @@ def schema_sql(
         InvalidArgumentError: A name is no legal identifier, or there is no migration ``since`` or
             ``until``.
     """
-    queries = Queries(table_name, schema)
+    queries = Queries(table_name, schema, tenants=tenants)
     newest = migrations()[-1].version
     _check_version("since", since, 0, newest)
     if until is None:
@@ -72,6 +74,7 @@ def rights_sql(
     owner: str | None = None,
     runtime: str | None = None,
     reader: str | None = None,
+    tenants: bool = False,
 ) -> str:
     """The statements that give roles the rights that they need, once the tables are there.
 
@@ -83,7 +86,9 @@ def rights_sql(
         owner: The role that is to own the tables, and may upgrade them (``setup``).
         runtime: The role that runs graphs: it reads and writes rows, and makes nothing. Every
             method but ``setup`` works with it.
-        reader: A role that reads the views only, as for a dashboard.
+        reader: A role that reads the views only, as for a dashboard. (Views for tenants need the
+            right to read the tables, too: row security then goes by who reads.)
+        tenants: Whether they are tables for savers with ``tenant=``; default False.
 
     Returns:
         Statements, each on a line of its own; "" if no role is named.
@@ -91,7 +96,7 @@ def rights_sql(
     Raises:
         InvalidArgumentError: A name is no legal identifier.
     """
-    queries = Queries(table_name, schema)
+    queries = Queries(table_name, schema, tenants=tenants)
     place = queries.relations.get("schema", "public")
     relations = queries.relations
     parts = []
@@ -112,8 +117,9 @@ def rights_sql(
         parts.append(f"GRANT SELECT ON {read} TO {runtime};")
     if reader is not None:
         reader = _role("reader", reader)
+        seen = [relations[name] for name in (*VIEWS, *(WRITTEN if tenants else ()))]
         parts.append(f"GRANT USAGE ON SCHEMA {place} TO {reader};")
-        parts.append(f"GRANT SELECT ON {', '.join(relations[v] for v in VIEWS)} TO {reader};")
+        parts.append(f"GRANT SELECT ON {', '.join(seen)} TO {reader};")
     return "".join(f"{part}\n" for part in parts)
 
 

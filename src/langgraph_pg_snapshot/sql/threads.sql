@@ -75,14 +75,14 @@ WITH namespaces AS MATERIALIZED (
     SELECT %(target)s::text, s.checkpoint_ns, s.appended, s.next_items, %(epoch)s::bigint
     FROM {threads} AS s JOIN namespaces AS n ON n.checkpoint_ns = s.checkpoint_ns
     WHERE s.thread_id = %(source)s::text
-    ON CONFLICT (thread_id, checkpoint_ns) DO NOTHING
+    ON CONFLICT ({tenant_key}thread_id, checkpoint_ns) DO NOTHING
     RETURNING checkpoint_ns
 ), metadata AS (
     INSERT INTO {metadata} (thread_id, metadata)
     SELECT %(target)s::text, s.metadata
     FROM {metadata} AS s
     WHERE s.thread_id = %(source)s::text AND '' IN (SELECT checkpoint_ns FROM copied)
-    ON CONFLICT (thread_id) DO UPDATE SET metadata = EXCLUDED.metadata
+    ON CONFLICT ({tenant_key}thread_id) DO UPDATE SET metadata = EXCLUDED.metadata
 ), items AS (
     INSERT INTO {items} (thread_id, checkpoint_ns, item_id, created_at, digest, item, blob_type, blob)
     SELECT %(target)s::text, s.checkpoint_ns, s.item_id, s.created_at, s.digest, s.item, s.blob_type,
@@ -98,7 +98,7 @@ WITH namespaces AS MATERIALIZED (
     FROM {writes} AS s
     WHERE s.thread_id = %(source)s::text AND {is_chosen}
         AND s.checkpoint_ns IN (SELECT checkpoint_ns FROM copied)
-    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
+    ON CONFLICT ({tenant_key}thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
 ), history AS (
     INSERT INTO {history} (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, run_id,
         created_at, header, metadata, sealed_type, sealed, channel_values, items, item_count)

@@ -60,7 +60,7 @@ class _Runs:
             SchemaError: There are none.
         """
         call = Call(self._operation(), partial(plan, self.store, *args))
-        return self._saver._backend.run(call, sets_up=True)  # noqa: SLF001
+        return self._saver._backend.run(call, only_looks=True)  # noqa: SLF001
 
 
 @dataclass(frozen=True)

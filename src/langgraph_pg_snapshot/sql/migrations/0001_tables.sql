@@ -2,22 +2,22 @@
 -- checkpoint ids and pending writes as Python compares strings, whatever the database's locale.
 
 CREATE TABLE {threads} (
-    thread_id     text COLLATE "C" NOT NULL,
+    {tenant_column}thread_id     text COLLATE "C" NOT NULL,
     checkpoint_ns text COLLATE "C" NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
     appended      bigint NOT NULL,
     next_items    jsonb NOT NULL,
     epoch         bigint NOT NULL,
-    PRIMARY KEY (thread_id, checkpoint_ns)
-);
+    PRIMARY KEY ({tenant_key}thread_id, checkpoint_ns)
+);{isolate_threads}
 
 -- (Not with thread_id as a second column: before the first ANALYZE the planner would look threads up
 -- by it, reading the whole index.)
-CREATE INDEX ON {threads} (updated_at DESC) WHERE checkpoint_ns = '';
+CREATE INDEX ON {threads} ({tenant_key}updated_at DESC) WHERE checkpoint_ns = '';
 
 CREATE TABLE {history} (
-    thread_id            text COLLATE "C" NOT NULL,
+    {tenant_column}thread_id            text COLLATE "C" NOT NULL,
     checkpoint_ns        text COLLATE "C" NOT NULL,
     checkpoint_id        text COLLATE "C" NOT NULL,
     parent_checkpoint_id text COLLATE "C",
@@ -30,13 +30,13 @@ CREATE TABLE {history} (
     channel_values       jsonb NOT NULL,
     items                int8multirange NOT NULL,
     item_count           integer NOT NULL,
-    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id)
-);
+    PRIMARY KEY ({tenant_key}thread_id, checkpoint_ns, checkpoint_id)
+);{isolate_history}
 
-CREATE INDEX ON {history} (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX ON {history} ({tenant_key}run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE {items} (
-    thread_id     text COLLATE "C" NOT NULL,
+    {tenant_column}thread_id     text COLLATE "C" NOT NULL,
     checkpoint_ns text COLLATE "C" NOT NULL,
     item_id       bigint NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now(),
@@ -44,12 +44,12 @@ CREATE TABLE {items} (
     item          jsonb,
     blob_type     text,
     blob          bytea,
-    PRIMARY KEY (thread_id, checkpoint_ns, item_id),
+    PRIMARY KEY ({tenant_key}thread_id, checkpoint_ns, item_id),
     CHECK (num_nonnulls(item, blob) = 1)
-);
+);{isolate_items}
 
 CREATE TABLE {writes} (
-    thread_id     text COLLATE "C" NOT NULL,
+    {tenant_column}thread_id     text COLLATE "C" NOT NULL,
     checkpoint_ns text COLLATE "C" NOT NULL,
     checkpoint_id text COLLATE "C" NOT NULL,
     task_id       text COLLATE "C" NOT NULL,
@@ -61,36 +61,38 @@ CREATE TABLE {writes} (
     blob_type     text,
     blob          bytea,
     created_at    timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx),
+    PRIMARY KEY ({tenant_key}thread_id, checkpoint_ns, checkpoint_id, task_id, idx),
     CHECK (num_nonnulls(value, blob) = 1)
-);
+);{isolate_writes}
 
-CREATE INDEX ON {writes} (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX ON {writes} ({tenant_key}run_id) WHERE run_id IS NOT NULL;
 
 -- What runs say of a thread changes seldom, unlike the thread's own row; so it lies apart, and its
 -- index is not written at every checkpoint.
 CREATE TABLE {metadata} (
-    thread_id text COLLATE "C" PRIMARY KEY,
-    metadata  jsonb NOT NULL
-);
+    {tenant_column}thread_id text COLLATE "C" NOT NULL,
+    metadata  jsonb NOT NULL,
+    PRIMARY KEY ({tenant_key}thread_id)
+);{isolate_metadata}
 
 CREATE INDEX ON {metadata} USING gin (metadata jsonb_path_ops);
 
 CREATE TABLE {erased} (
-    thread_id text COLLATE "C" NOT NULL,
+    {tenant_column}thread_id text COLLATE "C" NOT NULL,
     run_id    text COLLATE "C" NOT NULL,
     erased_at timestamptz NOT NULL DEFAULT now(),
     up_to     text COLLATE "C",
-    PRIMARY KEY (thread_id, run_id)
-);
+    PRIMARY KEY ({tenant_key}thread_id, run_id)
+);{isolate_erased}
 
 -- Who has a thread for himself. A row is updated at each turn and heartbeat, and no index with it (HOT),
 -- as long as its page has room; a token is never given twice. There is no foreign key: a thread may be
 -- held before it exists, and while it is removed.
 CREATE TABLE {leases} (
-    thread_id   text COLLATE "C" PRIMARY KEY,
+    {tenant_column}thread_id   text COLLATE "C" NOT NULL,
     token       bigint NOT NULL,
     holder      text NOT NULL,
     acquired_at timestamptz NOT NULL,
-    expires_at  timestamptz
-) WITH (fillfactor = 50);
+    expires_at  timestamptz,
+    PRIMARY KEY ({tenant_key}thread_id)
+) WITH (fillfactor = 50);{isolate_leases}

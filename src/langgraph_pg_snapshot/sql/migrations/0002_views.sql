@@ -1,12 +1,12 @@
 -- The newest root-namespace state of each thread as plain JSON. A channel's stored value is either
 -- the value itself or a reference: $list and $dict to runs [from, to) of items, $item to one. What
 -- LangGraph stores of a DeltaChannel is wrapped once more, and taken out of that.
-CREATE VIEW {view} AS
+CREATE VIEW {view}{as_invoker} AS
 SELECT t.thread_id, s.state, t.created_at, t.updated_at
-FROM {threads} AS t
+FROM {rows_of_threads} AS t
 CROSS JOIN LATERAL (
     SELECT h.channel_values
-    FROM {history} AS h
+    FROM {rows_of_history} AS h
     WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
     ORDER BY h.checkpoint_id DESC
     LIMIT 1
@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
                 coalesce(i.item, jsonb_build_object('$opaque', i.blob_type))
                 ORDER BY run.position, i.item_id), '[]')
             FROM jsonb_array_elements(c.stored -> '$list') WITH ORDINALITY AS run (bounds, position)
-            JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+            JOIN {rows_of_items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id >= (run.bounds ->> 0)::bigint
                 AND i.item_id < (run.bounds ->> 1)::bigint
         )
@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
                 jsonb_object_agg(i.item ->> 0, i.item -> 1) FILTER (WHERE i.item IS NOT NULL),
                 jsonb_build_object('$opaque', min(i.blob_type)))
             FROM jsonb_array_elements(c.stored -> '$dict') AS run (bounds)
-            JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+            JOIN {rows_of_items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id >= (run.bounds ->> 0)::bigint
                 AND i.item_id < (run.bounds ->> 1)::bigint
         )
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
             SELECT CASE WHEN i.item ->> '$type' = 'langgraph.checkpoint.serde.types:_DeltaSnapshot'
                 THEN i.item -> 'value'
                 ELSE coalesce(i.item, jsonb_build_object('$opaque', i.blob_type)) END
-            FROM {items} AS i
+            FROM {rows_of_items} AS i
             WHERE i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id = (c.stored ->> '$item')::bigint
         )
@@ -53,7 +53,7 @@ WHERE t.checkpoint_ns = '';
 -- The messages of that state, one row each, of every channel that holds any. What a DeltaChannel holds is
 -- put together from the nearest ancestor that has its value, and from the writes since then, as
 -- LangGraph's reducer for messages does it: a message takes the place of the one with its id.
-CREATE VIEW {messages} AS
+CREATE VIEW {messages}{as_invoker} AS
 SELECT t.thread_id, c.channel, said.position, m.message ->> 'id' AS id, kind.type,
     CASE kind.type WHEN 'human' THEN 'user' WHEN 'ai' THEN 'assistant'
         WHEN 'chat' THEN coalesce(m.message ->> 'role', 'chat') ELSE kind.type END AS role,
@@ -83,10 +83,10 @@ SELECT t.thread_id, c.channel, said.position, m.message ->> 'id' AS id, kind.typ
     jsonb_path_query_first(m.message, 'strict $.usage_metadata.total_tokens
         ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS total_tokens,
     said.created_at, m.message
-FROM {threads} AS t
+FROM {rows_of_threads} AS t
 CROSS JOIN LATERAL (
     SELECT h.*
-    FROM {history} AS h
+    FROM {rows_of_history} AS h
     WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
     ORDER BY h.checkpoint_id DESC
     LIMIT 1
@@ -114,7 +114,7 @@ CROSS JOIN LATERAL (
         SELECT chain.depth + 1, h.checkpoint_id, h.parent_checkpoint_id, h.created_at,
             h.channel_values -> c.channel
         FROM chain
-        JOIN {history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+        JOIN {rows_of_history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
             AND h.checkpoint_id = chain.parent_checkpoint_id
         WHERE chain.stored IS NULL AND chain.depth < 1000000
     ), whole AS (
@@ -125,14 +125,14 @@ CROSS JOIN LATERAL (
         FROM chain
         LEFT JOIN LATERAL (
             SELECT i.item, i.created_at
-            FROM {items} AS i
+            FROM {rows_of_items} AS i
             WHERE i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id = (chain.stored ->> '$item')::bigint
             UNION ALL
             -- A message as a dict, an item an entry.
             SELECT jsonb_object_agg(i.item ->> 0, i.item -> 1), max(i.created_at)
             FROM jsonb_array_elements(chain.stored -> '$dict') AS run (bounds)
-            JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+            JOIN {rows_of_items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
                 AND i.item_id >= (run.bounds ->> 0)::bigint
                 AND i.item_id < (run.bounds ->> 1)::bigint
             HAVING bool_or(i.item ->> 0 = 'content')
@@ -141,7 +141,7 @@ CROSS JOIN LATERAL (
         UNION ALL
         SELECT 1000000 - chain.depth, w.task_path, w.task_id, w.idx, w.created_at, w.value
         FROM chain
-        JOIN {writes} AS w ON w.thread_id = t.thread_id AND w.checkpoint_ns = t.checkpoint_ns
+        JOIN {rows_of_writes} AS w ON w.thread_id = t.thread_id AND w.checkpoint_ns = t.checkpoint_ns
             AND w.checkpoint_id = chain.checkpoint_id AND w.channel = c.channel
         WHERE chain.depth > 0
     ), element AS (
@@ -152,7 +152,7 @@ CROSS JOIN LATERAL (
         CROSS JOIN LATERAL jsonb_array_elements(
             CASE jsonb_typeof(chain.stored) WHEN 'object' THEN chain.stored -> '$list' END)
             WITH ORDINALITY AS run (bounds, position)
-        JOIN {items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
+        JOIN {rows_of_items} AS i ON i.thread_id = t.thread_id AND i.checkpoint_ns = t.checkpoint_ns
             AND i.item_id >= (run.bounds ->> 0)::bigint
             AND i.item_id < (run.bounds ->> 1)::bigint
         UNION ALL
@@ -213,7 +213,7 @@ WHERE t.checkpoint_ns = ''
     AND kind.type IN ('human', 'ai', 'system', 'tool', 'function', 'chat');
 
 -- The history, one row a checkpoint: which nodes ran, what changed, what was asked.
-CREATE VIEW {steps} AS
+CREATE VIEW {steps}{as_invoker} AS
 SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.run_id,
     jsonb_path_query_first(h.metadata, 'strict $.step
         ? (@.floor() == @ && @.abs() <= 9223372036854775807)', '{{}}', true)::bigint AS step,
@@ -235,7 +235,7 @@ SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.
         FROM jsonb_array_elements(p.channel_values -> '__pregel_tasks' -> '$list') AS run (bounds)
         -- (OFFSET 0: as below, or all items of the thread might be read for each checkpoint.)
         CROSS JOIN LATERAL (
-            SELECT i.item FROM {items} AS i
+            SELECT i.item FROM {rows_of_items} AS i
             WHERE i.thread_id = p.thread_id AND i.checkpoint_ns = p.checkpoint_ns
                 AND i.item_id >= (run.bounds ->> 0)::bigint
                 AND i.item_id < (run.bounds ->> 1)::bigint
@@ -256,15 +256,15 @@ SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.
     h.created_at, h.created_at - p.created_at AS since_parent,
     pending.is_interrupted, pending.is_waiting, pending.interrupts, pending.open_interrupts, pending.error,
     NOT EXISTS (
-        SELECT 1 FROM {history} AS later
+        SELECT 1 FROM {rows_of_history} AS later
         WHERE later.thread_id = h.thread_id AND later.checkpoint_ns = h.checkpoint_ns
             AND later.checkpoint_id > h.checkpoint_id
     ) AS is_newest
-FROM {history} AS h
+FROM {rows_of_history} AS h
 -- (OFFSET 0: by its whole key. Before the first ANALYZE the planner might compare each checkpoint of a
 -- thread with each.)
 LEFT JOIN LATERAL (
-    SELECT * FROM {history} AS p
+    SELECT * FROM {rows_of_history} AS p
     WHERE p.thread_id = h.thread_id AND p.checkpoint_ns = h.checkpoint_ns
         AND p.checkpoint_id = h.parent_checkpoint_id
     OFFSET 0
@@ -278,7 +278,7 @@ CROSS JOIN LATERAL (
             FILTER (WHERE asked.interrupt IS NOT NULL AND NOT task.is_done) AS open_interrupts,
         string_agg(DISTINCT coalesce(w.value ->> 'message', w.blob_type), E'\n')
             FILTER (WHERE w.channel = '__error__') AS error
-    FROM {writes} AS w
+    FROM {rows_of_writes} AS w
     LEFT JOIN LATERAL jsonb_array_elements(CASE
         WHEN w.channel <> '__interrupt__' THEN NULL
         WHEN jsonb_typeof(w.value) = 'array' THEN w.value
@@ -286,7 +286,7 @@ CROSS JOIN LATERAL (
         WITH ORDINALITY AS asked (interrupt, position) ON true
     -- A task that is done wrote something, its answers and errors apart; LangGraph tells it so, too.
     CROSS JOIN LATERAL (SELECT EXISTS (
-        SELECT 1 FROM {writes} AS o
+        SELECT 1 FROM {rows_of_writes} AS o
         WHERE o.thread_id = h.thread_id AND o.checkpoint_ns = h.checkpoint_ns
             AND o.checkpoint_id = h.checkpoint_id AND o.task_id = w.task_id AND o.channel NOT IN (
                 '__interrupt__', '__resume__', '__error__', '__error_source_node__')

@@ -1,0 +1,172 @@
+"""What one tenant does, no other sees: every method, with the same names and numbers in each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from methods import IDS, METHODS, RUN, THREAD, fill
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from helpers import Chain, Driven, Variant, config_of
+from langgraph_pg_snapshot import (
+    PostgresSnapshotSaver,
+    SnapshotError,
+    SnapshotSerializer,
+)
+from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
+
+COLOURS = [Variant("sync", "conninfo", "snapshot"), Variant("async", "plain", "snapshot")]
+TABLES = [Queries("agent_checkpoints", tenants=True).relations[t] for t in TENANTS_TABLES]
+
+
+def rows_of(dsn: str, tenant: str) -> str:
+    """A digest of a tenant's rows, with where each lies and who wrote it; as the superuser."""
+    found = hashlib.sha256()
+    with psycopg.connect(dsn) as admin:
+        for table in TABLES:
+            query = f"SELECT ctid, xmin, t FROM {table} AS t WHERE tenant = %s ORDER BY ctid"  # noqa: S608 -- ours
+            for row in admin.execute(query, [tenant]):
+                found.update(repr(row).encode())
+    return found.hexdigest()
+
+
+def outcome(call: Callable[[], Any]) -> str:
+    try:
+        return repr(call())
+    except SnapshotError as error:
+        return repr(error)
+
+
+@pytest.mark.parametrize("variant", COLOURS, ids=str)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_neither_shows_nor_touches_what_is_another_tenants(place, variant, name):
+    with (
+        variant.open(place.runtime, tenant="a") as a,
+        variant.open(place.runtime, tenant="b") as b,
+    ):
+        fill(a, "mark of a")
+        before = rows_of(place.admin, "a")
+        fill(b, "mark of b")
+        assert rows_of(place.admin, "a") == before
+        shown = outcome(lambda: METHODS[name](b))
+        assert "mark of a" not in shown.replace("load_state", "")
+        assert rows_of(place.admin, "a") == before
+        # And a finds all of it, in a process that knows nothing.
+        with variant.open(place.runtime, tenant="a") as fresh:
+            found = fresh.load_state(THREAD)
+            assert found["who"] == "mark of a"
+            assert [row["text"].split(" " + str(n))[0] for n, row in enumerate(found["rows"])] == [
+                "mark of a"
+            ] * len(IDS)
+            assert len(fresh.list(None)) == 2 * (len(IDS) + 1)
+
+
+@pytest.mark.parametrize("variant", COLOURS, ids=str)
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith(("put", "save"))])
+def test_to_a_new_tenant_the_database_is_empty(place, make_place, variant, name):
+    with variant.open(place.runtime, tenant="a") as a:
+        fill(a, "mark of a")
+    before = rows_of(place.admin, "a")
+    with variant.open(place.runtime, tenant="new") as new:
+        shown = outcome(lambda: METHODS[name](new))
+    with make_place(tenants=False) as empty, variant.open(empty.runtime) as alone:
+        assert shown == outcome(lambda: METHODS[name](alone))
+    assert rows_of(place.admin, "a") == before
+
+
+def test_savers_of_two_tenants_may_share_a_pool_and_a_serializer(place):
+    serde = SnapshotSerializer()
+    with ConnectionPool(place.runtime, min_size=1, max_size=1) as pool:
+        savers = {
+            tenant: Driven(PostgresSnapshotSaver(pool=pool, tenant=tenant, serde=serde), None)
+            for tenant in "ab"
+        }
+        for _ in range(3):
+            for tenant, saver in savers.items():
+                fill(saver, f"mark of {tenant}")
+        for tenant, saver in savers.items():
+            assert saver.load_state(THREAD)["who"] == f"mark of {tenant}"
+            assert saver.get_tuple(config_of(THREAD)).metadata["user_id"] == f"mark of {tenant}"
+            assert len(saver.list(None)) == 2 * (len(IDS) + 1)
+        # What is left on the connection is nobody's.
+        with pool.connection() as conn:
+            left = conn.execute("SELECT current_setting('langgraph_pg_snapshot.tenant')")
+            assert left.fetchone() == ("",)
+            assert conn.execute("SELECT * FROM agent_checkpoints").fetchall() == []
+
+
+def test_erasures_are_a_tenants_own(place):
+    """What was erased for one tenant may come late in another's name."""
+    with (
+        PostgresSnapshotSaver(place.runtime, tenant="a") as first,
+        PostgresSnapshotSaver(place.runtime, tenant="b") as second,
+    ):
+        a, b = Driven(first, None), Driven(second, None)
+        for each, mark in ((a, "mark of a"), (b, "mark of b")):
+            fill(each, mark)
+        a.delete_for_runs([RUN])
+        a.erase(thread_ids=["other"])
+        a.delete_thread(THREAD)
+        for each, is_kept in ((a, False), (b, True)):
+            for thread_id in (THREAD, "other"):
+                late = Chain(each, thread_id)
+                late.put(
+                    {"who": "late"},
+                    parent=config_of(thread_id, IDS[-1]),
+                    metadata={"run_id": RUN},
+                )
+                each.put_writes(late.head, [("w", 1)], "task")
+                found = each.get_tuple(config_of(thread_id))
+                assert (found is not None) is is_kept
+                if found is not None:
+                    assert found.config == late.head
+                    assert len(found.pending_writes) == 1
+
+
+def test_writes_that_came_early_wait_for_their_own_tenants_checkpoint(place):
+    early = config_of(THREAD, IDS[1])
+    with (
+        PostgresSnapshotSaver(place.runtime, tenant="a") as first,
+        PostgresSnapshotSaver(place.runtime, tenant="b") as second,
+    ):
+        a, b = Driven(first, None), Driven(second, None)
+        for each in (a, b):
+            each.delete_thread(THREAD)  # from now on, what is early waits in the process
+        a.put_writes(early, [("w", "of a")], "task")
+        Chain(b, THREAD).put({"who": "b"}, checkpoint_id=IDS[1])
+        assert b.get_tuple(early).pending_writes == []
+        Chain(a, THREAD).put({"who": "a"}, checkpoint_id=IDS[1])
+        assert a.get_tuple(early).pending_writes == [("task", "w", "of a")]
+        assert b.get_tuple(early).pending_writes == []
+
+
+@pytest.mark.parametrize(
+    "view", ["agent_checkpoints", *(f"agent_checkpoints_{v}" for v in ("messages", "steps"))]
+)
+def test_views_show_one_tenant_at_a_time_whoever_asks(place, view):
+    for tenant in "ab":
+        with PostgresSnapshotSaver(place.runtime, tenant=tenant) as saver:
+            saver.save_state(THREAD, {"messages": [("user", f"mark of {tenant}")] * 2})
+            saver.save_state(
+                THREAD, {"messages": [{"role": "user", "content": f"mark of {tenant}"}]}
+            )
+    query = sql.SQL("SELECT v::text FROM {} AS v").format(sql.Identifier(view))
+    for dsn in (place.admin, place.owner, place.runtime, place.reader):
+        with psycopg.connect(dsn) as conn:
+            assert conn.execute(query).fetchall() == []
+            counts = set()
+            for tenant in "ab":
+                conn.execute(
+                    "SELECT set_config('langgraph_pg_snapshot.tenant', %s, true)", [tenant]
+                )
+                shown = conn.execute(query).fetchall()
+                counts.add(len(shown))
+                other = "b" if tenant == "a" else "a"
+                assert f"mark of {other}" not in repr(shown)
+            assert len(counts) == 1
+            assert counts != {0}

@@ -35,6 +35,20 @@ def put(driven: Driven) -> Any:
     return chain.put({"new": "y" * 300}, checkpoint_id=IDS[-1])
 
 
+def exclusive(driven: Driven) -> None:
+    block = driven.saver.exclusive(THREAD, timeout=0)
+    if driven.loop is None:
+        with block:
+            driven.save_state(THREAD, {"saved": "in a block"})
+        return
+
+    async def turn() -> None:
+        async with block:
+            await driven.saver.asave_state(THREAD, {"saved": "in a block"})
+
+    driven.loop.run_until_complete(turn())
+
+
 METHODS: dict[str, Callable[[Driven], Any]] = {
     "put": put,
     "put_writes": lambda d: d.put_writes(config_of(THREAD, IDS[-1]), [("w", 1)], "task-2"),
@@ -81,6 +95,7 @@ METHODS: dict[str, Callable[[Driven], Any]] = {
     ],
     "stats": lambda d: d.stats()._replace(tables=()),
     "check": lambda d: d.check(THREAD),
+    "exclusive": exclusive,
 }
 # What else there is: it reads and writes no state.
 OTHERS = {

@@ -66,8 +66,11 @@ def test_a_method_neither_shows_nor_touches_what_is_another_tenants(place, varia
             assert len(fresh.list(None)) == 2 * (len(IDS) + 1)
 
 
+WRITE = {"put", "put_writes", "save_state", "exclusive"}
+
+
 @pytest.mark.parametrize("variant", COLOURS, ids=str)
-@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith(("put", "save"))])
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - WRITE))
 def test_to_a_new_tenant_the_database_is_empty(place, make_place, variant, name):
     with variant.open(place.runtime, tenant="a") as a:
         fill(a, "mark of a")
@@ -98,6 +101,19 @@ def test_savers_of_two_tenants_may_share_a_pool_and_a_serializer(place):
             left = conn.execute("SELECT current_setting('langgraph_pg_snapshot.tenant')")
             assert left.fetchone() == ("",)
             assert conn.execute("SELECT * FROM agent_checkpoints").fetchall() == []
+
+
+def test_two_tenants_have_a_thread_for_themselves_at_once(place):
+    with (
+        PostgresSnapshotSaver(place.runtime, tenant="a") as a,
+        PostgresSnapshotSaver(place.runtime, tenant="b") as b,
+        a.exclusive(THREAD) as of_a,
+        b.exclusive(THREAD, timeout=0) as of_b,
+    ):
+        assert of_a.token != of_b.token
+        a.save_state(THREAD, {"who": "a"})
+        b.save_state(THREAD, {"who": "b"})
+        assert (a.load_state(THREAD), b.load_state(THREAD)) == ({"who": "a"}, {"who": "b"})
 
 
 def test_erasures_are_a_tenants_own(place):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import operator
 import os
 import pickle
 import signal
@@ -20,74 +19,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from conversations import KINDS
 from langgraph.checkpoint.base import Checkpoint
-from langgraph.graph import START, StateGraph
-from langgraph.types import Command, interrupt
-from typing_extensions import TypedDict
+from langgraph.types import Command
 
-from graphs import LONG, Log, agent_turn_graph, delta_graph, plain, steps_graph, tool_agent
+from graphs import plain
 from helpers import Driven, config_of, event_loop
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 
 TURNS = 2
 LENGTH = struct.Struct("!I")
-
-
-class Inner(TypedDict, total=False):
-    inner: Annotated[list[str], operator.add]
-    note: str
-
-
-def nested(saver):
-    """A subgraph that asks, and that has a memory.
-
-    (It may do a thing twice: its end is stored before the outer graph knows of it.)
-    """
-    inner = StateGraph(Inner)
-    inner.add_node("before", lambda _state: {"inner": ["before " + LONG]})
-    inner.add_node("ask", lambda _state: {"note": interrupt("inside?")})
-    inner.add_edge(START, "before")
-    inner.add_edge("before", "ask")
-    outer = StateGraph(Log)
-    outer.add_node("start", lambda _state: {"log": ["start " + LONG]})
-    outer.add_node("inner", inner.compile(checkpointer=True))
-    outer.add_node("end", lambda state: {"log": [f"end {state['note']}"]})
-    outer.add_edge(START, "start")
-    outer.add_edge("start", "inner")
-    outer.add_edge("inner", "end")
-    return outer.compile(checkpointer=saver)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A sort of application: what makes its graph, a turn's input, and how inputs are counted."""
-
-    build: Callable[[Any], Any]
-    said: dict[str, Any]
-    turns: Callable[[dict[str, Any]], int]
-
-
-LOG = ({"log": ["in"]}, lambda values: values.get("log", []).count("in"))
-KINDS = {
-    "steps": Kind(steps_graph, *LOG),
-    "asking": Kind(agent_turn_graph, *LOG),
-    "nested": Kind(nested, *LOG),
-    "delta": Kind(
-        lambda saver: delta_graph(saver, every=3),
-        {"messages": ["in"]},
-        lambda values: values.get("messages", []).count("in"),
-    ),
-    "tools": Kind(
-        tool_agent,
-        {"messages": [("human", "Where is my order?")]},
-        lambda values: sum(each.type == "human" for each in values.get("messages", [])),
-    ),
-}
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psycopg
-from crashing import KINDS
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from conversations import KINDS, MODES, Conversation, aturn, expected_states, turn
 
-from graphs import plain
-from helpers import Driven, config_of
+from helpers import Driven
 from invariants import TABLES, violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 from langgraph_pg_snapshot.embedded import EmbeddedServer
@@ -38,7 +35,6 @@ CONVERSATIONS = 200
 TURNS = 12  # then a conversation is deleted, and begins anew
 SYNC_WORKERS, ASYNC_WORKERS = 8, 16
 POOL = 8
-MODES = ("sync", "async", "exit")
 # The last third of the time may have this much more than the second.
 MARGIN, RSS_MARGIN = 1.05, 8.0
 KEEP = RetentionPolicy(keep_last=3)
@@ -53,54 +49,6 @@ CONNECTIONS = """
 SIZES = """
     SELECT relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup
     FROM pg_stat_user_tables WHERE relname LIKE 'agent_checkpoints%' ORDER BY 1"""
-
-
-@dataclass
-class Conversation:
-    """A thread, and how far it is.
-
-    Attributes:
-        thread_id: The thread.
-        kind: A key of KINDS.
-        turns: Its turns since it began (anew).
-    """
-
-    thread_id: str
-    kind: str
-    turns: int = 0
-
-
-def after(result: dict[str, Any], conversation: Conversation) -> Any:
-    """What to invoke the graph with next in this turn: nothing if it is at its end."""
-    if not result:
-        return KINDS[conversation.kind].said
-    return Command(resume="yes") if "__interrupt__" in result else None
-
-
-def turn(graph: Any, conversation: Conversation, durability: str) -> Any:
-    """One turn, with what it is asked; returns the state."""
-    result: dict[str, Any] = {}
-    while given := after(result, conversation):
-        result = graph.invoke(given, config_of(conversation.thread_id), durability=durability)
-    return plain(result)
-
-
-async def aturn(graph: Any, conversation: Conversation, durability: str) -> Any:
-    """Like `turn`."""
-    result: dict[str, Any] = {}
-    while given := after(result, conversation):
-        config = config_of(conversation.thread_id)
-        result = await graph.ainvoke(given, config, durability=durability)
-    return plain(result)
-
-
-def expected_states() -> dict[str, list[Any]]:
-    """The state after each turn, by kind, as LangGraph's own saver in memory has it."""
-    found = {}
-    for kind in KINDS:
-        graph = KINDS[kind].build(InMemorySaver())
-        found[kind] = [turn(graph, Conversation(kind, kind), "sync") for _ in range(TURNS)]
-    return found
 
 
 @dataclass
@@ -124,7 +72,7 @@ class Soak:
     samples: list[Sample] = field(default_factory=list)
     figures: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    expected: dict[str, list[Any]] = field(default_factory=expected_states)
+    expected: dict[str, list[Any]] = field(default_factory=lambda: expected_states(TURNS))
 
     def run(self, seconds: float, conversations: int) -> None:
         """Have everybody work, and then stop."""

@@ -15,7 +15,8 @@ from functools import cache
 import psycopg
 import pytest
 from clusters import primary
-from crashing import KINDS, Applications, Job, applications, driven, go_on, key_of
+from conversations import KINDS, MODES
+from crashing import Applications, Job, applications, driven, go_on, key_of
 from langgraph.checkpoint.memory import InMemorySaver
 from proxy import StrikingProxy, Traffic, proxy_to
 
@@ -23,7 +24,6 @@ from helpers import Driven, config_of, id_of
 from invariants import violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
-MODES = ("sync", "async", "exit")
 COLOURS = ("sync", "async")
 
 
@@ -54,7 +54,7 @@ class Runs:
 
     def moment(self, job):
         """A byte of what such a run says and hears: where a message begins, ends, or within it."""
-        sort = (job.kind, job.colour, job.durability)
+        sort = (job.kind, job.durability)
         if sort not in self.passed:
             traffic = Traffic()
             [told] = self.run([replace(job, thread_id="-".join(sort))], traffic)

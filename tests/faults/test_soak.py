@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 import soak as soaking
+from conversations import Conversation
 from soak import TERMINATE, Sample, Soak, soak
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver
@@ -54,7 +55,7 @@ def test_broken_tables_are_told(a_run):
 
 
 def test_failed_and_wrong_turns_are_told(a_run):
-    conversation = soaking.Conversation("thread", "steps")
+    conversation = Conversation("thread", "steps")
     with a_run.watched("turns", conversation):
         a_run.compare(conversation, {"log": []})
     assert conversation.turns == soaking.TURNS

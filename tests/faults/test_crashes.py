@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import psycopg
@@ -25,6 +25,11 @@ from invariants import violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 
 COLOURS = ("sync", "async")
+# Of undisturbed conversations, by kind and durability: how many bytes had passed after each
+# message.
+PASSED: dict[tuple[str, str], list[int]] = {}
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,6 @@ class Runs:
     dsn: str
     started: Applications
     random: random.Random
-    passed: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
 
     def job(self, number, durability):
         kind, colour = self.random.choice([*KINDS]), self.random.choice(COLOURS)
@@ -55,12 +59,12 @@ class Runs:
     def moment(self, job):
         """A byte of what such a run says and hears: where a message begins, ends, or within it."""
         sort = (job.kind, job.durability)
-        if sort not in self.passed:
+        if sort not in PASSED:
             traffic = Traffic()
             [told] = self.run([replace(job, thread_id="-".join(sort))], traffic)
             assert told[-1] == ("end", expected(job.kind)), told[-1][1]
-            self.passed[sort] = traffic.passed
-        passed = self.passed[sort]
+            PASSED[sort] = traffic.passed
+        passed = PASSED[sort]
         place = self.random.randrange(1, len(passed))
         first, last = passed[place - 1 : place + 1]
         return self.random.choice([first, last, self.random.randint(first, last)])
@@ -160,7 +164,7 @@ def about(what):
 
 
 def few_and_many(few, many):
-    marks = [pytest.mark.slow, pytest.mark.timeout(1800)]
+    marks = [pytest.mark.slow, pytest.mark.timeout(3600)]
     return pytest.mark.parametrize("number", [few, pytest.param(many, marks=marks)])
 
 

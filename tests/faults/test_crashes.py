@@ -20,6 +20,7 @@ from crashing import Applications, Job, applications, driven, go_on, key_of
 from langgraph.checkpoint.memory import InMemorySaver
 from proxy import StrikingProxy, Traffic, proxy_to
 
+from graphs import steps_graph
 from helpers import Driven, config_of, id_of
 from invariants import violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
@@ -217,3 +218,29 @@ def test_server_that_crashes(started, number):
             crashes, ends = crashes + traffic.is_struck, ends + (not traffic.is_struck)
         assert ends < 5 + number // 5
         a_day_passes(server.dsn)
+
+
+class DiesAtItsThirdPut(PostgresSnapshotSaver):
+    puts = 0
+
+    def put(self, config, checkpoint, metadata, new_versions):
+        self.puts += 1
+        if self.puts == 3:
+            raise KeyboardInterrupt
+        return super().put(config, checkpoint, metadata, new_versions)
+
+
+def test_what_is_done_but_for_its_checkpoint(ready_database):
+    """Whoever goes on looks at the tasks: `next` is as empty as at the end of a run."""
+    config = config_of("thread")
+    with DiesAtItsThirdPut(ready_database) as saver, pytest.raises(KeyboardInterrupt):
+        steps_graph(saver).invoke({"log": ["in"]}, config, durability="sync")
+    with PostgresSnapshotSaver(ready_database) as saver:
+        graph = steps_graph(saver)
+        found = graph.get_state(config)
+        assert (found.next, [task.name for task in found.tasks]) == ((), ["a"])
+        assert graph.invoke(None, config)["log"] == ["in", "a1", "b2", "c3"]
+        assert graph.get_state(config).tasks == ()
+        ended = graph.get_state(config)
+        graph.invoke(None, config)
+        assert graph.get_state(config) == ended

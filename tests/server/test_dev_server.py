@@ -279,6 +279,8 @@ def test_questions_outlive_the_server(database: str, tmp_path: Path, unused_tcp_
             client.threads.update_state(thread_id, user("Between"), as_node="answer")
             client.runs.wait(thread_id, "agent", input=user("refund"))
     assert server.log.count("Using custom checkpointer: PostgresSnapshotSaver") > 1
+    files = [each.read_bytes() for each in (tmp_path / ".langgraph_api").iterdir()]
+    assert sum(b"You said: order" in each for each in files) == 1  # its list of threads
 
     expected = ["order", "You said: order", "Between", "refund", "refund: yes"]
     with serving(tmp_path, unused_tcp_port, **settings) as server:

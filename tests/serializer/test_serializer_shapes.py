@@ -46,3 +46,12 @@ def test_loaded_models_share_no_default():
     first.model_fields_set.add("changed")
     assert_same(second, AIMessage("text"))
     assert_same(serializer.loads(text), AIMessage("text"))
+
+
+def test_text_of_a_message_is_text():
+    text = AIMessage("What Bob said").text
+    loaded = SnapshotSerializer().loads(data := SnapshotSerializer().dumps({"answer": text}))
+    assert data == b'{"answer":"What Bob said"}'
+    assert type(loaded["answer"]) is str
+    nul = SnapshotSerializer().dumps(AIMessage("a\x00b").text)
+    assert SnapshotSerializer().loads(nul) == "a\x00b"

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from langchain_core import messages
 from langchain_core.documents import Document
+from langchain_core.messages.base import TextAccessor
 from langchain_core.prompt_values import ChatPromptValue
 from langgraph.store.base import Item, SearchItem
 from langgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
 
-from .codec import add_codec
+from .codec import ENCODERS, Tree, add_codec
+from .decoder import Decoder
+from .encoder import Encoder
 from .objects import add_dataclass, add_slotted
 from .pydantic_models import ModelCodec
+
+
+class _AsText:
+    """What ``message.text`` gives: a str that can be called, until langchain-core 2 drops that.
+
+    It is stored as the str that everyone takes it for: people read it in SQL.
+    """
+
+    def encode(self, enc: Encoder, value: TextAccessor, depth: int) -> Any:
+        """Write its text."""
+        return ENCODERS[str](enc, str.__str__(value), depth)
+
+    def decode(self, dec: Decoder, tree: Tree, depth: int) -> Any:
+        """There is nothing to read: no tag leads here."""
+        raise NotImplementedError
+
+
+add_codec(TextAccessor, _AsText())
 
 for _tag, _message in (
     ("human", messages.HumanMessage),

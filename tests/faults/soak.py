@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -30,6 +31,7 @@ from helpers import Driven
 from invariants import TABLES, violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 from langgraph_pg_snapshot.embedded import EmbeddedServer
+from langgraph_pg_snapshot.serializer import sight
 
 CONVERSATIONS = 200
 TURNS = 12  # then a conversation is deleted, and begins anew
@@ -242,10 +244,11 @@ def logs_into(counts: Counter[str]) -> Iterator[None]:
 
 
 def soak(seconds: float, conversations: int) -> Soak:
-    """Run it on a server of its own."""
+    """Run it on a server of its own, with caches so small that they are full soon."""
     with (
+        patch.object(sight, "GENERATION_BYTES", 2**20),
         EmbeddedServer.start(settings={"max_connections": "60"}) as server,
-        PostgresSnapshotSaver(server.dsn, max_size=POOL) as saver,
+        PostgresSnapshotSaver(server.dsn, max_size=POOL, cache_bytes=2**20) as saver,
     ):
         saver.setup()
         made = Soak(server.dsn, saver)

@@ -18,18 +18,22 @@ MAY_IMPORT = {
     "models": {"errors"},
     "pictures": set(),
     "listings": {"pictures"},
-    "serializer": {"errors", "_forks"},
+    "serializer": {"errors", "_forks", "_addressed"},
     "sql": {"errors"},
     "_forks": set(),
+    "_addressed": set(),
     "_conninfo": {"errors"},
-    "_plans": {"errors", "models", "listings", "pictures", "serializer", "sql", "_forks"},
+    "_plans": {
+        *("errors", "models", "listings", "pictures", "serializer", "sql", "_forks", "_addressed"),
+    },
     "_drivers": {"errors", "_plans", "_forks"},
     "_operation": {"errors", "_drivers"},
     "_lifecycle": {
         *("errors", "models", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")
     },
     "_calls": {
-        *("errors", "models", "listings", "pictures", "sql", "_plans", "_operation", "_lifecycle")
+        *("errors", "models", "listings", "pictures", "sql", "_plans", "_operation", "_lifecycle"),
+        "_addressed",
     },
     "_base": {
         *("errors", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded")

@@ -3,6 +3,7 @@
 from langgraph_pg_snapshot.errors import (
     ArgumentTypeError,
     ChannelNotStoredError,
+    ConcurrentUpdateError,
     ConcurrentWriteError,
     ConnectionUnavailableError,
     DamagedThreadError,
@@ -43,6 +44,7 @@ __all__ = [
     "ArgumentTypeError",
     "ChannelNotStoredError",
     "CheckpointInfo",
+    "ConcurrentUpdateError",
     "ConcurrentWriteError",
     "ConnectionUnavailableError",
     "DamagedThreadError",

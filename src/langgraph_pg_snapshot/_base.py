@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import psycopg
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -58,12 +58,18 @@ class SaverBase(BaseCheckpointSaver[str]):
         tenant: str | None = None,
         auto_setup: bool = True,
         cache_bytes: int = DEFAULT_BYTES,
+        on_conflict: Literal["fork", "raise"] = "fork",
     ) -> None:
         queries = Queries(table_name, schema, tenants=tenant is not None)
         if not isinstance(cache_bytes, int) or isinstance(cache_bytes, bool) or cache_bytes < 0:
             raise InvalidArgumentError(
                 f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
             )
+        if on_conflict not in ("fork", "raise"):
+            raise InvalidArgumentError(
+                f"on_conflict must be 'fork' or 'raise', got {on_conflict!r}"
+            )
+        self._refuses_races = on_conflict == "raise"
         self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
         self._held = HeldBack()
         self._backend = Backend(
@@ -224,7 +230,9 @@ class SaverBase(BaseCheckpointSaver[str]):
     def serde(self, serde: SerializerProtocol) -> None:
         self._serde = serde
         shared = (self._known, self._cache, self._held)
-        self._store = Store(self._backend.queries, codec_for(serde), *shared)
+        self._store = Store(
+            self._backend.queries, codec_for(serde), *shared, refuses_races=self._refuses_races
+        )
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """A clone whose serializer builds these types, too; it shares connections and caches.

@@ -62,6 +62,24 @@ class ConcurrentWriteError(SnapshotError):
     """Other writers kept changing the thread, and this was given up; a put has stored nothing."""
 
 
+class ConcurrentUpdateError(SnapshotError):
+    """Another run went on from the same checkpoint, and was first; this one's is not stored.
+
+    Attributes:
+        thread_id: The thread.
+        checkpoint_ns: The namespace.
+        checkpoint_id: The checkpoint that is not stored.
+        parent_checkpoint_id: The one that it was built on; None: the thread was empty.
+        head_checkpoint_id: The one that was the newest when it came.
+    """
+
+    thread_id: str = ""
+    checkpoint_ns: str = ""
+    checkpoint_id: str = ""
+    parent_checkpoint_id: str | None = None
+    head_checkpoint_id: str = ""
+
+
 class ThreadBusyError(SnapshotError):
     """Another block held the thread for the whole of the timeout.
 

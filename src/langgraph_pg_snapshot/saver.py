@@ -48,6 +48,13 @@ class PostgresSnapshotSaver(LangGraphHooks, ThreadDirectory, Retention, Exclusiv
         cache_bytes: About how much memory may hold items of the threads that were read last: the
             next read brings only what is new (each is checked, none is believed). Default 32 MiB;
             0 keeps nothing.
+        on_conflict: What becomes of a run whose checkpoint builds on one that is not the newest of
+            its thread any more, because another run was faster. "fork" (default): both are stored,
+            as with every saver of LangGraph's, and the thread goes on from the newer one; what the
+            other has done is on a dead branch. "raise": the slower one gets
+            `ConcurrentUpdateError`, and its checkpoint is not stored. Whoever names a checkpoint,
+            to fork from it or to update it, is not refused for that. It is about root namespaces;
+            every process that runs graphs on the thread has to have it.
 
     Raises:
         InvalidArgumentError: An argument is not usable, or none or several say how to connect.

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
+from langgraph_pg_snapshot._addressed import AddressedId
 from langgraph_pg_snapshot._calls.checks import (
     check_bool,
     check_filter,
@@ -55,16 +56,28 @@ def put(
     check_id("checkpoint_id", checkpoint["id"])
     for channel in checkpoint["channel_versions"]:
         check_id("channel name", channel)
+    said = cast("dict[str, Any]", get_serializable_checkpoint_metadata(config, metadata))
+    if isinstance(parents := said.get("parents"), dict):
+        said["parents"] = {ns: _plain(parent_id) for ns, parent_id in parents.items()}
     new = NewCheckpoint(
         target,
         cast("Mapping[str, Any]", checkpoint),
-        cast("Mapping[str, Any]", get_serializable_checkpoint_metadata(config, metadata)),
+        said,
         new_versions,
         # LangGraph's own name for it; it hands it on to subgraphs
         is_at_exit=config["configurable"].get("__pregel_durability") == "exit",
+        # Who named a checkpoint, or forks, means to leave the line.
+        on_head=store.refuses_races
+        and target.key.checkpoint_ns == ""
+        and not isinstance(target.checkpoint_id, AddressedId)
+        and said.get("source") != "fork",
         lease=held_token(store, target.key.thread_id),
     )
     return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
+
+
+def _plain(checkpoint_id: object) -> object:
+    return str(checkpoint_id) if isinstance(checkpoint_id, AddressedId) else checkpoint_id
 
 
 def config_after_put(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:

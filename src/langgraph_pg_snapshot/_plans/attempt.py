@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from langgraph_pg_snapshot._plans.codec import Codec
+from langgraph_pg_snapshot._plans.fence import fence_of
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout, Stored, dump_stored, runs_in
-from langgraph_pg_snapshot._plans.lease import fence_of
 from langgraph_pg_snapshot._plans.lineage import Erased, Late, read_lineage
 from langgraph_pg_snapshot._plans.log import Log
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
@@ -64,7 +64,7 @@ class Attempt:
         rows = yield Stmt(
             store.queries(
                 "put_first_checkpoint" if known.is_new else "put_checkpoint",
-                *fence_of(self.params),
+                *fence_of(self.params, has_log=not known.is_new),
             ),
             {
                 **self.params,

@@ -6,9 +6,8 @@ was taken by another since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from langgraph_pg_snapshot._plans.steps import Plan, Rows, Stmt
 from langgraph_pg_snapshot._plans.store import Store
@@ -48,24 +47,6 @@ def give_lease_back(store: Store, thread_id: str, holder: str) -> Plan[bool]:
     rows: Rows = yield Stmt(store.queries("give_lease_back"), params)
     # An earlier run of the statement may have left nothing to find.
     return bool(rows) or rows.again
-
-
-def fence_of(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The conditions under which a statement with these parameters stores anything."""
-    return () if params["lease"] is None else ("which_held",)
-
-
-def check_lease(store: Store, params: Mapping[str, Any]) -> Plan[None]:
-    """See whether a lost lease is why a statement with these parameters stored nothing.
-
-    Raises:
-        LeaseLostError: It is.
-    """
-    if params["lease"] is None:
-        return
-    [(is_held,)] = yield Stmt(store.queries("holds_lease"), params)
-    if not is_held:
-        raise lost_lease(params["thread_id"], params["lease"])
 
 
 def lost_lease(thread_id: str, token: int) -> LeaseLostError:

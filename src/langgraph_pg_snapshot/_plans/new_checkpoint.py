@@ -25,6 +25,7 @@ class NewCheckpoint:
     created_at: datetime | None = None  # None: now
     with_unversioned: bool = False  # values of channels that have no version are stored, too
     is_at_exit: bool = False  # of a run that saves only at its end
+    on_head: bool = False  # stored only if its parent is the newest one
     lease: int | None = None  # stored only while the thread is held with this token
 
     @property
@@ -79,4 +80,5 @@ def checkpoint_params(codec: Codec, new: NewCheckpoint) -> dict[str, Any]:
         "sealed": sealed.data if sealed else None,
         "created_at": new.created_at,
         "lease": new.lease,
+        "on_head": new.on_head,
     }

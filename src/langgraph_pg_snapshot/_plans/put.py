@@ -9,17 +9,18 @@ import logging
 from functools import partial
 
 from langgraph_pg_snapshot._plans.attempt import Attempt, Done
+from langgraph_pg_snapshot._plans.fence import check_head, check_lease
 from langgraph_pg_snapshot._plans.held import Awaited, give_up, hold, release
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout
-from langgraph_pg_snapshot._plans.lease import check_lease
 from langgraph_pg_snapshot._plans.lineage import Late
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint, checkpoint_params
 from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items
 from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.weight import HEAVY, weight
-from langgraph_pg_snapshot.errors import ConcurrentWriteError
+from langgraph_pg_snapshot.errors import ConcurrentUpdateError, ConcurrentWriteError
+from langgraph_pg_snapshot.models import NamespaceKey
 
 logger = logging.getLogger("langgraph_pg_snapshot")
 
@@ -41,15 +42,20 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         SerializationError: A value can't be stored; nothing was sent.
         ConcurrentWriteError: Other writers were faster, time after time; nothing was stored.
         LeaseLostError: The thread is not held any more; nothing was stored.
+        ConcurrentUpdateError: Its parent is not the newest any more; nothing was stored.
     """
     values = new.checkpoint["channel_values"]
     if sum(weight(values[channel]) for channel in new.new_versions if channel in values) > HEAVY:
         yield Heavy()
     attempt = Attempt(store, new, checkpoint_params(store.codec, new))
-    late = yield from _put(attempt)
+    key, checkpoint_id = new.target.key, new.checkpoint["id"]
+    try:
+        late = yield from _put(attempt)
+    except ConcurrentUpdateError:
+        yield from _drop_writes(store, key, checkpoint_id)
+        raise
     if late is None:
         return
-    key, checkpoint_id = new.target.key, new.checkpoint["id"]
     if late.awaited is not None:
         attempt.encode()  # the application may change its values while this waits
         again = partial(_put_again, attempt)
@@ -60,11 +66,15 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         "erased",
         *(checkpoint_id, *key, late.what),
     )
-    give_up(store.held, key, checkpoint_id)
     if new.parent_id is not None and late.what == "thread":
         give_up(store.held, key, new.parent_id)
-    # Its writes may have come before it, and before the erasure, which did not know them for what
-    # they are.
+    # (Also those that came before the erasure, which did not know them for what they are.)
+    yield from _drop_writes(store, key, checkpoint_id)
+
+
+def _drop_writes(store: Store, key: NamespaceKey, checkpoint_id: str) -> Plan[None]:
+    """Remove pending writes that came before their checkpoint, which is not stored."""
+    give_up(store.held, key, checkpoint_id)
     at = {**key._asdict(), "checkpoint_id": checkpoint_id}
     yield Stmt(store.queries("drop_writes_of_refused"), at)
 
@@ -92,6 +102,8 @@ def _put(attempt: Attempt) -> Plan[Late | None]:
         if done is not None:
             break
         yield from check_lease(store, attempt.params)
+        if tries:  # the first may be late, too, and that is told by a look at the log
+            yield from check_head(store, attempt.params)
         store.known.forget(key)
         known = None
     if done is None:

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import TASKS
 
+from langgraph_pg_snapshot._addressed import AddressedId
 from langgraph_pg_snapshot._plans.cache import ItemCache, KeptItem, KeptItems
 from langgraph_pg_snapshot._plans.codec import (
     DIGEST_BYTES,
@@ -102,6 +103,8 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
         checkpoint_id=row.checkpoint_id,
         layout=layout_of(orjson.loads(row.header)["channel_versions"], stored),
     )
+    if target.checkpoint_id is None:
+        return found._replace(config=config_of(row, row.checkpoint_id))  # by whoever was newest
     return found
 
 
@@ -191,6 +194,7 @@ def to_tuple(
         sealed = load_sealed(store.codec, Blob(cast("str", row.sealed_type), row.sealed))
         metadata.update(sealed[0])
         header.update(sealed[1])
+    addressed = AddressedId if store.refuses_races else str
     values = {}
     with collector_paused:
         for channel, value in stored.items():
@@ -199,13 +203,15 @@ def to_tuple(
     if sends := load_writes(store, row.sends, row.send_blobs):
         _adopt_sends(header, values, sends)
     return CheckpointTuple(
-        config=config_of(row, row.checkpoint_id),
+        config=config_of(row, addressed(row.checkpoint_id)),
         checkpoint=cast(
             "Checkpoint", {**header, "id": row.checkpoint_id, "channel_values": values}
         ),
         metadata=cast("CheckpointMetadata", metadata),
         parent_config=(
-            config_of(row, row.parent_checkpoint_id) if row.parent_checkpoint_id else None
+            config_of(row, addressed(row.parent_checkpoint_id))
+            if row.parent_checkpoint_id
+            else None
         ),
         pending_writes=load_writes(store, row.writes, row.write_blobs),
     )

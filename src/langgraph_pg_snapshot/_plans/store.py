@@ -21,6 +21,7 @@ class Store:
         known: What this process knows of the threads' logs.
         cache: Items that it has read.
         held: What this process can't store yet.
+        refuses_races: Whether a run is refused that builds on what is not the newest any more.
     """
 
     queries: Queries
@@ -28,3 +29,4 @@ class Store:
     known: KnownLogs
     cache: ItemCache
     held: HeldBack
+    refuses_races: bool = False

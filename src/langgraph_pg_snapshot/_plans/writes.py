@@ -9,8 +9,8 @@ from typing import Any
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 
+from langgraph_pg_snapshot._plans.fence import check_lease, fence_of
 from langgraph_pg_snapshot._plans.held import Awaited, hold
-from langgraph_pg_snapshot._plans.lease import check_lease, fence_of
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.weight import HEAVY, weight

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from langgraph_pg_snapshot._addressed import AddressedId
+
 from .codec import ENCODERS, Tree, located, too_deep
 from .names import short_name_of
 from .text import ESCAPED_TEXT_TAG, ORDER, TYPE, escape, is_storable, known_orders, order_of
@@ -147,6 +149,7 @@ def _short(key: object) -> str:
 
 ENCODERS[type(None)] = ENCODERS[bool] = lambda _enc, value, _depth: value
 ENCODERS[str] = encode_str
+ENCODERS[AddressedId] = lambda enc, value, depth: encode_str(enc, str(value), depth)
 ENCODERS[int] = encode_int
 ENCODERS[float] = encode_float
 ENCODERS[list] = encode_list

@@ -83,6 +83,32 @@ RETURNING (
     WHERE o.thread_id = %(thread_id)s::text AND o.checkpoint_ns = %(checkpoint_ns)s::text
         AND o.checkpoint_id = %(checkpoint_id)s::text)
 
+-- name: which_on_head
+-- (Condition.) The parent is the newest checkpoint of the namespace, or this one is stored already. Of one
+-- that others store at this moment only their trace is seen: the thread's row t was written again.
+(t.xmin = (
+    SELECT s.xmin FROM {threads} AS s
+    WHERE s.thread_id = %(thread_id)s::text AND s.checkpoint_ns = %(checkpoint_ns)s::text)
+AND NOT EXISTS (
+    SELECT 1 FROM {history} AS h
+    WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        AND h.checkpoint_id > coalesce(%(parent_checkpoint_id)s::text, '')
+        AND NOT EXISTS (
+            SELECT 1 FROM {history} AS o
+            WHERE o.thread_id = %(thread_id)s::text AND o.checkpoint_ns = %(checkpoint_ns)s::text
+                AND o.checkpoint_id = %(checkpoint_id)s::text)))
+
+-- name: newest_checkpoint
+-- The newest checkpoint of a namespace, and whether this one is stored.
+SELECT (SELECT h.checkpoint_id FROM {history} AS h
+        WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+        ORDER BY h.checkpoint_id DESC
+        LIMIT 1),
+    EXISTS (
+        SELECT 1 FROM {history} AS h
+        WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+            AND h.checkpoint_id = %(checkpoint_id)s::text)
+
 -- name: put_writes
 -- Store the writes of one task of a checkpoint that is known to be stored, if nothing was removed from
 -- its namespace since (same epoch) and the run was not erased. As a foreign key would, it has removals

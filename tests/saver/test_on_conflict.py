@@ -233,9 +233,13 @@ def replay_with_subgraphs(bench):
                     bench.invoke(graph, Command(resume="again"))
 
 
+def either(one, _other):
+    return one
+
+
 class Work(TypedDict, total=False):
     log: Annotated[list[Any], operator.add]
-    item: Annotated[int, max]
+    item: Annotated[int, either]
 
 
 def subgraphs_side_by_side(bench):
@@ -472,10 +476,8 @@ def test_update_that_was_overtaken_is_refused(bench):
             todo.pop()()
         return old + new
 
-    class State(TypedDict):
-        log: Annotated[list[Any], add]
-
-    builder = StateGraph(State)
+    state = TypedDict("State", {"log": Annotated[list[Any], add]})  # noqa: UP013
+    builder = StateGraph(state)
     builder.add_node("node", lambda _: {"log": ["node"]})
     builder.add_edge(START, "node")
     graph = builder.compile(checkpointer=bench.driven.saver)

@@ -48,6 +48,8 @@ class LangGraphHooks(SaverBase):
             InvalidArgumentError: An id is missing or not usable.
             SerializationError: A value can't be stored; nothing was.
             ConcurrentWriteError: Other writers on the thread were faster, time after time.
+            ConcurrentUpdateError: (``on_conflict="raise"``) Its parent is not the newest any more.
+            LeaseLostError: The block around it (`exclusive`) does not hold the thread any more.
             StorageError: The database refused or failed.
         """
         self._run(calls.put(self._store, config, checkpoint, metadata, new_versions))
@@ -85,6 +87,7 @@ class LangGraphHooks(SaverBase):
         Raises:
             InvalidArgumentError: An id is missing or not usable.
             SerializationError: A value can't be stored; nothing was.
+            LeaseLostError: The block around it (`exclusive`) does not hold the thread any more.
             StorageError: The database refused or failed.
         """
         self._run(calls.put_writes(self._store, config, writes, task_id, task_path))

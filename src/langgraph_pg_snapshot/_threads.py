@@ -30,6 +30,7 @@ class ThreadDirectory(SaverBase):
         Raises:
             InvalidArgumentError: The id is not usable, or state is no dict with str keys.
             SerializationError: A value can't be stored; nothing was.
+            LeaseLostError: The block around it (`exclusive`) does not hold the thread any more.
             StorageError: The database refused or failed.
         """
         return self._run(calls.save_state(self._store, thread_id, state))

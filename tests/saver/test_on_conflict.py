@@ -300,6 +300,18 @@ def delete_while_it_runs(bench):
     bench.invoke(graph, {"log": ["anew"]})
 
 
+def start_anew_while_it_runs(bench):
+    """What is late is told from what is slow: it is dropped without a word, as ever."""
+
+    def start_anew():
+        bench.other.delete_thread("thread")
+        bench.turn_of_other()
+
+    bench.invoke(bench.steps(), {"log": ["in"]})
+    bench.invoke(bench.steps(start_anew), {"log": ["late"]})
+    assert bench.other.load_state("thread")["log"][0] == "other"
+
+
 def sweep_while_it_runs(bench):
     bench.invoke(bench.steps(), {"log": ["in"]})
     graph = bench.steps(lambda: bench.other.sweep(RetentionPolicy(keep_last=1)))
@@ -325,7 +337,13 @@ PASSES = [
     *(update_older_and_go_on, update_in_bulk, copy_every_checkpoint, resume, resume_after_update),
     *(resume_at_a_checkpoint, try_again_after_an_error, nothing_to_do, subgraphs),
     *(replay_with_subgraphs, subgraphs_side_by_side, functional, delta_channels, roll_back),
-    *(roll_back_while_it_runs, delete_while_it_runs, sweep_while_it_runs, save_state_and_go_on),
+    *(
+        roll_back_while_it_runs,
+        delete_while_it_runs,
+        start_anew_while_it_runs,
+        sweep_while_it_runs,
+        save_state_and_go_on,
+    ),
     copy_and_go_on_in_both,
 ]
 

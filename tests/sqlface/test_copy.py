@@ -252,8 +252,10 @@ def test_long_thread_is_copied_in_one_statement_and_nothing_of_it_comes_here(
             ready_database, tmp_path / "long", head_only=head_only
         )
         assert inserts == 1
-        # What is sent and received depends on nothing but the number of namespaces.
-        assert (inserts, statements, size) == short
+        # What is sent and received depends on nothing but the number of namespaces. (The epoch is a
+        # random number, which may have a digit or two less.)
+        assert (inserts, statements) == short[:2]
+        assert all(abs(size[direction] - short[2][direction]) <= 2 for direction in "BF")
         assert min(size.values()) > 100
         saver.copy_thread("source", "target", head_only=head_only)
     source, target = (rows(ready_database, name) for name in ("source", "target"))

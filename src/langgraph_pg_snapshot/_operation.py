@@ -96,7 +96,11 @@ class Operation:
             wrapped = ConnectionUnavailableError(
                 f"{self}: {error}; a pool that is passed in has to be opened by the application"
             )
-        elif isinstance(error, psycopg.errors.UndefinedTable):
+        elif isinstance(
+            error,
+            # (The latter: a key has a tenant, or has none.)
+            (psycopg.errors.UndefinedTable, psycopg.errors.InvalidColumnReference),
+        ):
             wrapped = SchemaError(
                 f"{self}: {error.diag.message_primary}; the tables are not there (or not in the "
                 "search_path, or made for tenants and the saver has none, or the other way round): "

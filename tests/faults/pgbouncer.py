@@ -35,11 +35,12 @@ def running(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def configured(dsn: str, **settings: object) -> Iterator[Path]:
-    """A configuration for every database of a server; its directory is the host to connect to."""
+def configured(dsn: str, user: str = "postgres", **settings: object) -> Iterator[Path]:
+    """A configuration for every database of a server, for one user of it; its directory is the host
+    to connect to."""
     with directory_for(Account.of(None), "pgbouncer-") as home:
         given = conninfo_to_dict(dsn)
-        (home / "users").write_text('"postgres" ""\n')
+        (home / "users").write_text(f'"{user}" ""\n')
         options = {
             "unix_socket_dir": home,
             "listen_port": 5432,
@@ -51,7 +52,7 @@ def configured(dsn: str, **settings: object) -> Iterator[Path]:
             **settings,
         }
         (home / "ini").write_text(
-            f"[databases]\n* = host={given['host']} port={given['port']} user=postgres\n"
+            f"[databases]\n* = host={given['host']} port={given['port']} user={user}\n"
             "[pgbouncer]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
         )
         yield home

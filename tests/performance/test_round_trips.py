@@ -7,18 +7,22 @@ each statement was prepared at its first use, which is a round trip more.
 from __future__ import annotations
 
 import operator
+import secrets
 from functools import reduce
 from typing import Annotated
 
+import psycopg
 import pytest
 from langchain_core.messages import AIMessage
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import START, StateGraph
+from psycopg.conninfo import make_conninfo
 from typing_extensions import TypedDict
 from wire import wire
 
 from graphs import LONG, steps_graph
 from helpers import Chain, Driven, config_of
+from langgraph_pg_snapshot import rights_sql, schema_sql
 
 COLOURS = ("sync", "async")
 
@@ -95,6 +99,27 @@ def test_operation(ready_database, colour, work):
             traffic = listened.traffic(lambda d=driven: work(d, chain))
             found.append((traffic.statements, traffic.round_trips))
     assert tuple(found) == OPERATIONS[work]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("work", OPERATIONS, ids=lambda work: work.__name__)
+def test_tenant_costs_no_round_trip(database, colour, work):
+    """Each statement has one before it that says whose turn it is, in the same round trip."""
+    role = f"app_{secrets.token_hex(4)}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            admin.execute(schema_sql(tenants=True) + rights_sql(runtime=role, tenants=True))
+            dsn = make_conninfo(database, user=role)
+            with wire(dsn, colour, auto_setup=False, tenant="acme") as listened:
+                chain = filled(listened.driven)
+                work(listened.driven, chain)
+                listened.driven.get_tuple(config_of("thread"))
+                traffic = listened.traffic(lambda: work(listened.driven, chain))
+        finally:
+            admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    (statements, round_trips), _ = OPERATIONS[work]
+    assert (traffic.statements, traffic.round_trips) == (2 * statements, round_trips)
 
 
 @pytest.mark.parametrize("colour", COLOURS)

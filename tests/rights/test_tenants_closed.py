@@ -19,6 +19,7 @@ from langgraph_pg_snapshot import (
 )
 from langgraph_pg_snapshot.models import MAX_ID_BYTES
 from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
+from langgraph_pg_snapshot.transfer import import_threads
 
 TABLES = [Queries("agent_checkpoints", tenants=True).relations[t] for t in TENANTS_TABLES]
 SET = "SELECT set_config('langgraph_pg_snapshot.tenant', %s, true)"
@@ -131,6 +132,15 @@ async def test_role_that_row_security_does_not_hold_for_is_refused(filled, colou
         # It may make the tables, or find them made.
         saver.setup()
         await refused()
+
+
+def test_nor_is_such_a_role_read_from_by_an_import(filled):
+    with (
+        PostgresSnapshotSaver(filled.runtime, tenant="b") as target,
+        PostgresSnapshotSaver(filled.admin, tenant="a", auto_setup=False) as source,
+        pytest.raises(TenantError, match="superuser"),
+    ):
+        import_threads(target, source)
 
 
 @pytest.mark.parametrize(

@@ -666,3 +666,15 @@ def test_page_has_every_case():
         *(("passes", case.__name__) for case in PASSES),
         *(("raises", case.__name__) for case in RAISES),
     ]
+
+
+def test_writes_that_come_after_their_checkpoint_was_refused_do_not_stay(bench, ready_database):
+    chain = Chain(bench.driven, "thread")
+    first = chain.put({"a": 1})
+    Chain(bench.other, "thread", "", first, dict(chain.states)).put({"a": 2})
+    with pytest.raises(ConcurrentUpdateError) as raised:
+        chain.put({"a": 3})
+    refused = config_of("thread", raised.value.checkpoint_id)
+    bench.driven.put_writes(refused, [("a", 4)], "task")
+    with psycopg.connect(ready_database) as conn:
+        assert conn.execute("SELECT * FROM agent_checkpoints_writes").fetchall() == []

@@ -78,6 +78,9 @@ def put_writes(
         return
     attempt = partial(_put_early_writes, store, params)
     if (yield from attempt()):
+        if store.held.is_refused(target.key, target.checkpoint_id):
+            # Its checkpoint was refused before these came: they are not to stay without it.
+            yield Stmt(store.queries("drop_writes_of_refused"), params)
         return
     if store.held.is_refused(target.key, target.checkpoint_id):
         logger.info(

@@ -15,28 +15,32 @@ ROOT = Path(langgraph_pg_snapshot.__file__).parent
 # Each room, and the rooms that it may look into (itself aside).
 MAY_IMPORT = {
     "errors": set(),
-    "models": {"errors"},
+    "_arguments": {"errors"},
+    "models": {"errors", "_arguments"},
     "pictures": set(),
     "listings": {"pictures"},
-    "serializer": {"errors", "_forks", "_addressed"},
-    "sql": {"errors"},
+    "serializer": {"errors", "_arguments", "_forks", "_addressed"},
+    "sql": {"errors", "_arguments"},
     "_forks": set(),
     "_addressed": set(),
     "_conninfo": {"errors"},
     "_plans": {
-        *("errors", "models", "listings", "pictures", "serializer", "sql", "_forks", "_addressed"),
+        *("errors", "_arguments", "models", "listings", "pictures", "serializer", "sql", "_forks"),
+        "_addressed",
     },
     "_drivers": {"errors", "_plans", "_forks"},
     "_operation": {"errors", "_drivers"},
     "_lifecycle": {
-        *("errors", "models", "sql", "_plans", "_drivers", "_operation", "embedded", "_conninfo")
+        *("errors", "_arguments", "sql", "_plans", "_drivers", "_operation", "embedded"),
+        "_conninfo",
     },
     "_calls": {
-        *("errors", "models", "listings", "pictures", "sql", "_plans", "_operation", "_lifecycle"),
-        "_addressed",
+        *("errors", "_arguments", "models", "listings", "pictures", "sql", "_plans", "_operation"),
+        *("_lifecycle", "_addressed"),
     },
     "_base": {
-        *("errors", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls", "embedded")
+        *("errors", "_arguments", "models", "serializer", "sql", "_plans", "_lifecycle", "_calls"),
+        "embedded",
     },
     "_hooks": {"_plans", "_calls", "_base"},
     "_threads": {"models", "listings", "pictures", "_calls", "_base"},
@@ -45,7 +49,7 @@ MAY_IMPORT = {
     "saver": {"_hooks", "_threads", "_retention", "_exclusive"},
     "transfer": {
         *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver"),
-        "_conninfo",
+        *("_arguments", "_conninfo"),
     },
     "embedded": {"errors"},
     "cli": {

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from typing_extensions import Self
 
 from langgraph_pg_snapshot import _calls as calls
+from langgraph_pg_snapshot._arguments import check_bool, check_count, shown
 from langgraph_pg_snapshot._lifecycle import Backend, Call, conduct, pool_settings
 from langgraph_pg_snapshot._plans.cache import DEFAULT_BYTES, ItemCache
 from langgraph_pg_snapshot._plans.codec import codec_for
@@ -22,7 +23,7 @@ from langgraph_pg_snapshot._plans.held import HeldBack
 from langgraph_pg_snapshot._plans.known import KnownLogs
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
-from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.models import SchemaStatus
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.sql import Queries
@@ -61,17 +62,15 @@ class SaverBase(BaseCheckpointSaver[str]):
         on_conflict: Literal["fork", "raise"] = "fork",
     ) -> None:
         queries = Queries(table_name, schema, tenants=tenant is not None)
-        if not isinstance(cache_bytes, int) or isinstance(cache_bytes, bool) or cache_bytes < 0:
+        size = check_count("cache_bytes", cache_bytes, "; 0 keeps nothing")
+        if not isinstance(on_conflict, str) or str.__str__(on_conflict) not in ("fork", "raise"):
             raise InvalidArgumentError(
-                f"cache_bytes must be an int of at least 0, got {cache_bytes!r}; 0 keeps nothing"
+                f"on_conflict must be 'fork' or 'raise', got {shown(on_conflict)}"
             )
-        if on_conflict not in ("fork", "raise"):
-            raise InvalidArgumentError(
-                f"on_conflict must be 'fork' or 'raise', got {on_conflict!r}"
-            )
-        self._refuses_races = on_conflict == "raise"
-        self._known, self._cache = KnownLogs(), ItemCache(cache_bytes)
+        self._refuses_races = str.__str__(on_conflict) == "raise"
+        self._known, self._cache = KnownLogs(), ItemCache(size)
         self._held = HeldBack()
+        check_bool("auto_setup", auto_setup)
         self._backend = Backend(
             queries, conduct(queries, deadline, pooler, tenant), auto_setup=auto_setup
         )
@@ -99,7 +98,7 @@ class SaverBase(BaseCheckpointSaver[str]):
             ):
                 if given is not None:
                     self._backend.use_given(given, argument, kind)
-        super().__init__(serde=serde or SnapshotSerializer())
+        super().__init__(serde=SnapshotSerializer() if serde is None else _checked(serde))
 
     @classmethod
     def from_conn_string(
@@ -265,3 +264,13 @@ class SaverBase(BaseCheckpointSaver[str]):
 
     async def _arun(self, call: Call[T]) -> T:
         return await self._backend.arun(call)
+
+
+def _checked(serde: SerializerProtocol) -> SerializerProtocol:
+    for names in (("dumps_typed", "loads_typed"), ("dumps", "loads")):
+        if all(callable(getattr(serde, name, None)) for name in names):
+            return serde
+    raise ArgumentTypeError(
+        "serde must have dumps_typed and loads_typed, as LangGraph's serializers do, got "
+        f"{type(serde).__name__}"
+    )

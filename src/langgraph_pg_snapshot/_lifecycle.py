@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from langgraph_pg_snapshot._arguments import (
+    check_count,
+    check_dict,
+    check_id,
+    check_seconds,
+    check_tenant,
+)
 from langgraph_pg_snapshot._conninfo import parsed
 from langgraph_pg_snapshot._drivers.aio import (
     AsyncDriver,
@@ -36,7 +43,6 @@ from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans.setup import check_tenancy, set_up
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-from langgraph_pg_snapshot.models import check_tenant
 from langgraph_pg_snapshot.sql import Queries
 
 if TYPE_CHECKING:
@@ -198,17 +204,14 @@ def conduct(
     Raises:
         InvalidArgumentError: One is not what it takes.
     """
-    if deadline is not None and (
-        not isinstance(deadline, (int, float)) or isinstance(deadline, bool) or not deadline > 0
-    ):
-        raise InvalidArgumentError("deadline must be a number of seconds above 0, or None")
+    seconds = math.inf if deadline is None else check_seconds("deadline", deadline, "; or None")
     if pooler is not None and not isinstance(pooler, bool):
         raise ArgumentTypeError(f"pooler must be True, False or None, got {type(pooler).__name__}")
-    seconds = None if deadline is None or math.isinf(deadline) else float(deadline)
+    allowed = None if math.isinf(seconds) else seconds
     if tenant is None:
-        return Conduct(seconds, pooler)
+        return Conduct(allowed, pooler)
     opening = Stmt(queries("set_tenant"), {"tenant": check_tenant(tenant)})
-    return Conduct(seconds, pooler, opening)
+    return Conduct(allowed, pooler, opening)
 
 
 def pool_settings(
@@ -227,22 +230,20 @@ def pool_settings(
         InvalidArgumentError: One is out of its range, or conninfo can't be parsed. (Its text is not
             repeated: it may hold a password.)
     """
+    conninfo = str.__str__(conninfo)  # a subclass may say something else each time
     parsed(conninfo, "conninfo")
-    for argument, size in (("min_size", min_size), ("max_size", max_size)):
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise ArgumentTypeError(f"{argument} must be an int, got {type(size).__name__}")
+    min_size, max_size = check_count("min_size", min_size), check_count("max_size", max_size)
     if not 0 <= min_size <= max_size or max_size < 1:
         raise InvalidArgumentError(
             f"pool sizes must be 0 <= min_size <= max_size and max_size >= 1, got "
             f"min_size={min_size}, max_size={max_size}"
         )
-    for argument, seconds in (
-        ("timeout", timeout),
-        ("max_idle", max_idle),
-        ("max_lifetime", max_lifetime),
-    ):
-        if not isinstance(seconds, (int, float)) or not seconds > 0:
-            raise InvalidArgumentError(f"{argument} must be a number of seconds above 0")
     return PoolSettings(
-        conninfo, min_size, max_size, timeout, max_idle, max_lifetime, dict(kwargs or {})
+        conninfo,
+        min_size,
+        max_size,
+        check_seconds("timeout", timeout),
+        check_seconds("max_idle", max_idle),
+        check_seconds("max_lifetime", max_lifetime),
+        {check_id("kwargs key", name): v for name, v in check_dict("kwargs", kwargs or {}).items()},
     )

@@ -9,20 +9,14 @@ from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 
+from langgraph_pg_snapshot._arguments import (
+    check_count,
+    check_dict,
+    check_id,
+    check_thread_id,
+    reading_argument,
+)
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-
-# An index row of PostgreSQL holds about 2,700 bytes, and the keys of our tables consist of these
-# ids: tenant + thread + namespace + checkpoint + task have to fit into one.
-MAX_ID_BYTES = {
-    "thread_id": 1000,
-    "checkpoint_ns": 1000,
-    "checkpoint_id": 250,
-    "task_id": 250,
-    "tenant": 100,
-}
-
-# The server counts with a bigint; nothing has more than that of anything.
-LARGEST_COUNT = 2**63 - 1
 
 
 class UnloadableValue(NamedTuple):
@@ -73,24 +67,25 @@ class RetentionPolicy:
             raise ArgumentTypeError(
                 f"allow_all must be True or False, got {type(self.allow_all).__name__}"
             )
-        limits = {"keep_last": int, "max_age": timedelta, "max_idle": timedelta}
-        given = {name: limit for name in limits if (limit := getattr(self, name)) is not None}
-        for name, limit in given.items():
-            wanted = limits[name]
-            if not isinstance(limit, wanted) or isinstance(limit, bool):
+        if self.keep_last is not None:
+            # (the plain number; the dataclass is frozen)
+            object.__setattr__(self, "keep_last", check_count("keep_last", self.keep_last))
+        for name, limit in (("max_age", self.max_age), ("max_idle", self.max_idle)):
+            if limit is not None and not isinstance(limit, timedelta):
                 raise ArgumentTypeError(
-                    f"{name} must be {'an int' if wanted is int else 'a datetime.timedelta'} or "
-                    f"None, got {type(limit).__name__}"
+                    f"{name} must be a datetime.timedelta or None, got {type(limit).__name__}"
                 )
-            if limit < wanted(0):
+            if limit is not None and limit < timedelta(0):
                 raise InvalidArgumentError(f"{name} must not be negative, got {limit}")
-            if isinstance(limit, int) and limit > LARGEST_COUNT:
-                raise InvalidArgumentError(f"{name} must be at most {LARGEST_COUNT} (2^63 - 1)")
-            if name != "max_age" and not limit and not self.allow_all:
+        for name, all_go in (
+            ("keep_last=0", self.keep_last == 0),
+            ("max_idle=timedelta(0)", self.max_idle == timedelta(0)),
+        ):
+            if all_go and not self.allow_all:
                 raise InvalidArgumentError(
-                    f"{name}={limit!r} removes every thread: pass allow_all=True if that is meant"
+                    f"{name} removes every thread: pass allow_all=True if that is meant"
                 )
-        if not given:
+        if self.keep_last is None and self.max_age is None and self.max_idle is None:
             raise InvalidArgumentError(
                 "a policy without a limit keeps everything: pass keep_last=, max_age= or max_idle="
             )
@@ -197,65 +192,29 @@ class Target:
             )
         return cls(
             NamespaceKey(
-                check_id("thread_id", configurable["thread_id"]),
-                check_id("checkpoint_ns", configurable.get("checkpoint_ns") or ""),
+                check_thread_id(configurable["thread_id"]),
+                check_id("checkpoint_ns", _or_empty(configurable.get("checkpoint_ns"))),
             ),
             checkpoint_id_of(configurable),
         )
 
 
-def configurable_of(config: RunnableConfig, argument: str = "config") -> Mapping[str, Any]:
+def configurable_of(config: RunnableConfig, argument: str = "config") -> dict[Any, Any]:
     """The 'configurable' part of a config, or an error that says what it should look like."""
-    configurable = config.get("configurable") if isinstance(config, Mapping) else None
+    with reading_argument(argument):
+        configurable = config.get("configurable") if isinstance(config, Mapping) else None
     if not isinstance(configurable, Mapping):
         raise ArgumentTypeError(
             f"{argument} must be a RunnableConfig with a 'configurable' dict, as in "
             "{'configurable': {'thread_id': '…'}}"
         )
-    return configurable
+    return check_dict(f"{argument}['configurable']", configurable)
 
 
 def checkpoint_id_of(configurable: Mapping[str, Any]) -> str | None:
     """The checkpoint id; None where there is none, and "" means none, too."""
-    checkpoint_id = configurable.get("checkpoint_id")
-    return check_id("checkpoint_id", checkpoint_id) if checkpoint_id else None
+    return check_id("checkpoint_id", _or_empty(configurable.get("checkpoint_id"))) or None
 
 
-def check_tenant(value: object) -> str:
-    """Return a tenant's name.
-
-    Raises:
-        InvalidArgumentError: It is no id, or empty, which would be nobody's.
-    """
-    tenant = check_id("tenant", value)
-    if not tenant:
-        raise InvalidArgumentError("tenant must not be empty; None is a saver without tenants")
-    return tenant
-
-
-def check_id(argument: str, value: object) -> str:
-    """Return an id that PostgreSQL can store and index.
-
-    Raises:
-        InvalidArgumentError: It is no str, or holds NUL or a lone surrogate, or is too long.
-    """
-    if not isinstance(value, str):
-        raise ArgumentTypeError(
-            f"{argument} must be a str, got {type(value).__name__}: pass str({argument})"
-        )
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise InvalidArgumentError(
-            f"{argument} holds a lone surrogate, which PostgreSQL can't store: {value[:80]!r}"
-        ) from None
-    if "\x00" in value:
-        raise InvalidArgumentError(
-            f"{argument} holds a NUL character, which PostgreSQL can't store: {value[:80]!r}"
-        )
-    if argument in MAX_ID_BYTES and size > MAX_ID_BYTES[argument]:
-        raise InvalidArgumentError(
-            f"{argument} has {size} bytes, at most {MAX_ID_BYTES[argument]} fit into an index: "
-            f"{value[:80]!r}…; shorten it, or pass a hash of it"
-        )
-    return value
+def _or_empty(value: object) -> object:
+    return "" if value is None else value

@@ -44,7 +44,7 @@ def nowhere():
 
 
 BAD_IDS = [
-    (7, "must be a str, got int"),
+    (True, "must be a str, got bool"),
     (b"id", "must be a str, got bytes"),
     (1.5, "must be a str, got float"),
     ("nul\x00inside", "NUL"),
@@ -154,7 +154,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
             "time zone",
         ),
         (
-            lambda s: s.list_threads(before=ThreadInfo(7, None, datetime.now(timezone.utc))),
+            lambda s: s.list_threads(before=ThreadInfo(7.5, None, datetime.now(timezone.utc))),
             TypeError,
             "before.thread_id must be a str",
         ),
@@ -185,7 +185,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.erase(filter=None, allow_all=True), TypeError, "filter must be a dict"),
         (lambda s: s.erase(dry_run=True), TypeError, r"pass thread_ids="),
         (lambda s: s.erase(thread_ids="ada"), TypeError, "thread_ids must be a list of str"),
-        (lambda s: s.erase(thread_ids=[1]), TypeError, "thread_id must be a str"),
+        (lambda s: s.erase(thread_ids=[None]), TypeError, "thread_id must be a str"),
         (lambda s: s.erase(filter={}, thread_ids=[]), ValueError, "not both"),
         (lambda s: s.erase(filter="ada"), TypeError, "filter must be a dict"),
         (lambda s: s.erase(filter=[("user_id", "ada")]), TypeError, "filter must be a dict"),
@@ -196,7 +196,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         (lambda s: s.erase(filter={"source": "input"}), ValueError, "filter has 'source'"),
         (lambda s: s.erase(filter={"a": 1, "step": 1}), ValueError, "filter has 'step'"),
         (lambda s: s.prune(["t"], strategy="oldest"), ValueError, "'oldest'"),
-        (lambda s: s.prune(["t"], strategy=[]), ValueError, r"unknown prune strategy \[\]"),
+        (lambda s: s.prune(["t"], strategy=[]), ValueError, "unknown prune strategy <list>"),
         (lambda s: s.history("t", limit=10**30), ValueError, "limit must be at most"),
         (lambda s: s.list_threads(limit=10**30), ValueError, "limit must be at most"),
         (lambda s: s.list(config_of("t"), limit=10**30), ValueError, "limit must be at most"),
@@ -438,13 +438,13 @@ DAY = timedelta(days=1)
     [
         ({}, ValueError, "keeps everything: pass keep_last=, max_age= or max_idle="),
         ({"allow_all": True}, ValueError, "keeps everything"),
-        ({"keep_last": -1}, ValueError, "keep_last must not be negative, got -1"),
+        ({"keep_last": -1}, ValueError, "keep_last must be at least 0, got -1"),
         ({"keep_last": 0}, ValueError, "keep_last=0 removes every thread: pass allow_all=True"),
         ({"keep_last": 0, "max_age": DAY}, ValueError, "keep_last=0 removes every thread"),
         ({"keep_last": 0, "allow_all": 1}, TypeError, "allow_all must be True or False"),
-        ({"keep_last": True}, TypeError, "keep_last must be an int or None, got bool"),
-        ({"keep_last": "3"}, TypeError, "keep_last must be an int or None, got str"),
-        ({"keep_last": 3.0}, TypeError, "keep_last must be an int or None, got float"),
+        ({"keep_last": True}, TypeError, "keep_last must be an int, got bool"),
+        ({"keep_last": "3"}, TypeError, "keep_last must be an int, got str"),
+        ({"keep_last": 3.0}, TypeError, "keep_last must be an int, got float"),
         ({"max_age": 30}, TypeError, "max_age must be a datetime.timedelta or None, got int"),
         ({"max_age": "30d"}, TypeError, "max_age must be a datetime.timedelta"),
         ({"max_age": -DAY}, ValueError, "max_age must not be negative"),

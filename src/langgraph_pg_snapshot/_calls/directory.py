@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, get_args
 
+from langgraph_pg_snapshot._arguments import check_id, check_thread_id, shown
 from langgraph_pg_snapshot._calls.checks import check_filter, check_limit, operation_on
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
@@ -16,7 +17,7 @@ from langgraph_pg_snapshot._plans.steps import taking_long
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.listings import CheckpointList, StorageStats, ThreadInfo, ThreadList
-from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
+from langgraph_pg_snapshot.models import NamespaceKey, Target
 from langgraph_pg_snapshot.pictures import HistoryGraph
 from langgraph_pg_snapshot.sql import STEP_METADATA
 
@@ -29,18 +30,19 @@ def list_threads(
     order: directory.Order,
 ) -> Call[ThreadList]:
     """Read the directory."""
-    for key in check_filter(filter_):
+    wanted = check_filter(store, filter_)
+    for key in wanted:
         if key in STEP_METADATA:
             raise InvalidArgumentError(
                 f"filter has {key!r}, which is of a checkpoint, not of a thread: "
                 f"list(config, filter={{{key!r}: …}}) finds checkpoints by it"
             )
     orders = get_args(directory.Order)
-    if order not in orders:
+    if not isinstance(order, str) or str.__str__(order) not in orders:
         raise InvalidArgumentError(
-            f"unknown order {order!r}: it is one of {', '.join(map(repr, orders))}"
+            f"unknown order {shown(order)}: it is one of {', '.join(map(repr, orders))}"
         )
-    listing = directory.Listing(check_limit(limit), _cursor(before), check_filter(filter_), order)
+    listing = directory.Listing(check_limit(limit), _cursor(before), wanted, order)
     return Call(
         Operation("list_threads", store.queries.label),
         partial(directory.list_threads, store, listing),
@@ -58,7 +60,9 @@ def _cursor(before: ThreadInfo | None) -> directory.Cursor | None:
         raise ArgumentTypeError(
             "before.updated_at must be a datetime with a time zone, as list_threads gave it"
         )
-    return directory.Cursor(before.updated_at, check_id("before.thread_id", before.thread_id))
+    return directory.Cursor(
+        before.updated_at, check_thread_id(before.thread_id, "before.thread_id")
+    )
 
 
 def history(
@@ -67,7 +71,7 @@ def history(
     """Read a thread's history without values."""
     key = _key(thread_id, checkpoint_ns)
     if before is not None:
-        check_id("before", before)
+        before = check_id("before", before)
     return Call(
         operation_on("history", store, key),
         partial(directory.list_history, store, key, check_limit(limit), before),
@@ -97,10 +101,10 @@ def get_channel(
 ) -> Call[Any]:
     """Read one channel."""
     if checkpoint_id is not None:
-        check_id("checkpoint_id", checkpoint_id)
+        checkpoint_id = check_id("checkpoint_id", checkpoint_id)
     target = Target(_key(thread_id, checkpoint_ns), checkpoint_id)
-    check_id("channel", channel)
-    check_limit(last, "last")
+    channel = check_id("channel", channel)
+    last = check_limit(last, "last")
     return Call(
         operation_on("get_channel", store, target.key),
         partial(channels.get_channel, store, target, channel, last, default),
@@ -116,4 +120,4 @@ def stats(store: Store) -> Call[StorageStats]:
 
 
 def _key(thread_id: str, checkpoint_ns: str) -> NamespaceKey:
-    return NamespaceKey(check_id("thread_id", thread_id), check_id("checkpoint_ns", checkpoint_ns))
+    return NamespaceKey(check_thread_id(thread_id), check_id("checkpoint_ns", checkpoint_ns))

@@ -17,28 +17,31 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_pg_snapshot._addressed import AddressedId
-from langgraph_pg_snapshot._calls.checks import (
+from langgraph_pg_snapshot._arguments import (
     check_bool,
-    check_filter,
-    check_ids,
-    check_limit,
-    operation_on,
+    check_dict,
+    check_id,
+    check_list,
+    check_thread_id,
+    reading_argument,
+    shown,
 )
+from langgraph_pg_snapshot._calls.checks import check_filter, check_ids, check_limit, operation_on
 from langgraph_pg_snapshot._calls.leases import held_token
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import copy, delta, listing, read, remove, retention
 from langgraph_pg_snapshot._plans import put as storing
 from langgraph_pg_snapshot._plans import writes as pending
+from langgraph_pg_snapshot._plans.columns import storable_run
 from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import InvalidArgumentError
-from langgraph_pg_snapshot.models import (
-    Target,
-    check_id,
-    checkpoint_id_of,
-    configurable_of,
-)
+from langgraph_pg_snapshot.models import Target, checkpoint_id_of, configurable_of
+
+PAIR = 2
+# Formats of checkpoints are counted in an integer of 32 bits.
+FORMAT_BITS = 31
 
 
 def put(
@@ -50,27 +53,22 @@ def put(
 ) -> Call[None]:
     """Store a checkpoint."""
     target = Target.of(config)
-    for name in ("id", "channel_values", "channel_versions"):
-        if name not in checkpoint:
-            raise InvalidArgumentError(f"checkpoint has no {name!r}")
-    check_id("checkpoint_id", checkpoint["id"])
-    for channel in checkpoint["channel_versions"]:
-        check_id("channel name", channel)
-    said = cast("dict[str, Any]", get_serializable_checkpoint_metadata(config, metadata))
-    if isinstance(parents := said.get("parents"), dict):
+    configurable = configurable_of(config)
+    said = _metadata(config, metadata)
+    if type(parents := said.get("parents")) is dict:
         said["parents"] = {ns: _plain(parent_id) for ns, parent_id in parents.items()}
     new = NewCheckpoint(
         target,
-        cast("Mapping[str, Any]", checkpoint),
+        _checkpoint(checkpoint),
         said,
-        new_versions,
+        _by_channel("new_versions", new_versions),
         # LangGraph's own name for it; it hands it on to subgraphs
-        is_at_exit=config["configurable"].get("__pregel_durability") == "exit",
+        is_at_exit=_text(configurable.get("__pregel_durability")) == "exit",
         # Who named a checkpoint, or forks, means to leave the line.
         on_head=store.refuses_races
         and target.key.checkpoint_ns == ""
-        and not isinstance(target.checkpoint_id, AddressedId)
-        and said.get("source") != "fork",
+        and not isinstance(configurable.get("checkpoint_id"), AddressedId)
+        and _text(said.get("source")) != "fork",
         lease=held_token(store, target.key.thread_id),
     )
     return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
@@ -80,15 +78,65 @@ def _plain(checkpoint_id: object) -> object:
     return str(checkpoint_id) if isinstance(checkpoint_id, AddressedId) else checkpoint_id
 
 
+def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
+    given = check_dict("checkpoint", checkpoint)
+    for name in ("id", "channel_values", "channel_versions"):
+        if name not in given:
+            raise InvalidArgumentError(f"checkpoint has no {name!r}")
+    checkpoint_id = check_id("checkpoint_id", given["id"])
+    if not checkpoint_id:
+        raise InvalidArgumentError('checkpoint_id is "", which names the newest checkpoint')
+    values = check_dict("checkpoint['channel_values']", given["channel_values"])
+    versions = _by_channel("checkpoint['channel_versions']", given["channel_versions"])
+    # SQL goes by it.
+    if (v := given.get("v")) is not None and (type(v) is not int or v.bit_length() > FORMAT_BITS):
+        raise InvalidArgumentError(
+            f"checkpoint['v'] must be LangGraph's number of the format, an int; got {shown(v)}"
+        )
+    return {
+        **{check_id("checkpoint key", key): value for key, value in given.items()},
+        "id": checkpoint_id,
+        "channel_values": {name: values[name] for name in versions if name in values},
+        "channel_versions": versions,
+    }
+
+
+def _by_channel(argument: str, given: object) -> dict[str, Any]:
+    return {check_id("channel name", name): v for name, v in check_dict(argument, given).items()}
+
+
+def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+    """Metadata with what the config adds to it, as LangGraph puts them together."""
+    parts = {"configurable": _named(configurable_of(config))}
+    if (more := config.get("metadata")) is not None:
+        parts["metadata"] = _named(check_dict("config['metadata']", more))
+    with reading_argument("metadata"):
+        return cast(
+            "dict[str, Any]",
+            get_serializable_checkpoint_metadata(
+                cast("RunnableConfig", parts),
+                cast("CheckpointMetadata", _named(check_dict("metadata", metadata))),
+            ),
+        )
+
+
+def _named(metadata: Mapping[Any, Any]) -> dict[str, Any]:
+    """Metadata never fails a run: what is no name is stored as text, as JSON has it."""
+    return {
+        shown(key) if (name := _text(key)) is None else name: value
+        for key, value in metadata.items()
+    }
+
+
+def _text(value: object) -> str | None:
+    return str.__str__(value) if isinstance(value, str) else None
+
+
 def config_after_put(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
     """What put returns: exactly these three keys (LangGraph contract)."""
-    return {
-        "configurable": {
-            "thread_id": config["configurable"]["thread_id"],
-            "checkpoint_ns": config["configurable"].get("checkpoint_ns") or "",
-            "checkpoint_id": checkpoint["id"],
-        }
-    }
+    key = Target.of(config).key
+    checkpoint_id = check_id("checkpoint_id", checkpoint["id"])
+    return {"configurable": {**key._asdict(), "checkpoint_id": checkpoint_id}}
 
 
 def put_writes(
@@ -104,26 +152,37 @@ def put_writes(
         raise InvalidArgumentError(
             "config['configurable'] has no 'checkpoint_id': writes belong to a checkpoint"
         )
-    check_id("task_id", task_id)
-    check_id("task_path", task_path)
-    for channel, _ in writes:
-        check_id("channel name", channel)
     return Call(
         operation_on("put_writes", store, target.key),
         partial(
             pending.put_writes,
-            *(store, target, writes, task_id, task_path),
+            *(store, target, _writes(writes)),
+            *(check_id("task_id", task_id), check_id("task_path", task_path)),
             run_id=_run_id(config),
             lease=held_token(store, target.key.thread_id),
         ),
     )
 
 
+def _writes(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    pairs = []
+    for each in check_list("writes", writes, "(channel, value) pairs"):
+        pair = check_list("a write", each, "channel and value")
+        if len(pair) != PAIR:
+            raise InvalidArgumentError(f"a write is (channel, value), got {len(pair)} values")
+        pairs.append((check_id("channel name", pair[0]), pair[1]))
+    return pairs
+
+
 def _run_id(config: RunnableConfig) -> str | None:
     """The run that a config names, in the places from which put takes it, too."""
-    for part in (config.get("metadata"), config["configurable"]):
-        if isinstance(part, Mapping) and isinstance(run_id := part.get("run_id"), str):
-            return run_id.replace("\x00", "")
+    metadata = config.get("metadata")
+    for part in (
+        {} if metadata is None else check_dict("config['metadata']", metadata),
+        configurable_of(config),
+    ):
+        if (run_id := _text(part.get("run_id"))) is not None:
+            return storable_run(run_id)
     return None
 
 
@@ -148,12 +207,12 @@ class Lister:
     ) -> None:
         self._store = store
         self._target = None if config is None else Target.of(config)
-        any_namespace = config is not None and config["configurable"].get("checkpoint_ns") is None
+        any_namespace = config is not None and configurable_of(config).get("checkpoint_ns") is None
         before_id = None
         if before is not None:
             before_id = checkpoint_id_of(configurable_of(before, "before"))
         self._listing = listing.Listing(
-            self._target, any_namespace, check_filter(filter_), before_id, check_limit(limit)
+            self._target, any_namespace, check_filter(store, filter_), before_id, check_limit(limit)
         )
         self._cursor = listing.Cursor()
 
@@ -186,7 +245,7 @@ def get_delta_history(
 
 def delete_thread(store: Store, thread_id: str) -> Call[None]:
     """Remove a thread."""
-    check_id("thread_id", thread_id)
+    thread_id = check_thread_id(thread_id)
     return Call(
         Operation("delete_thread", store.queries.label, thread_id),
         partial(remove.erase_threads, store, [thread_id]),
@@ -195,7 +254,7 @@ def delete_thread(store: Store, thread_id: str) -> Call[None]:
 
 def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Call[None]:
     """Remove what runs left behind."""
-    ids = check_ids("run_ids", run_ids, "run_id")
+    ids = [storable_run(run_id) for run_id in check_ids("run_ids", run_ids, "run_id")]
     return Call(
         Operation("delete_for_runs", store.queries.label),
         partial(remove.delete_for_runs, store, ids),
@@ -204,8 +263,7 @@ def delete_for_runs(store: Store, run_ids: Sequence[str]) -> Call[None]:
 
 def copy_thread(store: Store, source: str, target: str, *, head_only: bool) -> Call[None]:
     """Copy a thread."""
-    check_id("thread_id", source)
-    check_id("thread_id", target)
+    source, target = check_thread_id(source), check_thread_id(target)
     check_bool("head_only", head_only)
     return Call(
         Operation("copy_thread", store.queries.label, source),
@@ -217,8 +275,9 @@ def prune(store: Store, thread_ids: Sequence[str], strategy: str) -> Call[None]:
     """Shorten or remove threads."""
     plans = {"keep_latest": retention.keep_latest, "delete": remove.erase_threads}
     ids = check_ids("thread_ids", thread_ids, "thread_id")
-    if not isinstance(strategy, str) or strategy not in plans:
+    plan = plans.get(_text(strategy) or "")
+    if plan is None:
         raise InvalidArgumentError(
-            f"unknown prune strategy {strategy!r}: it is one of {', '.join(map(repr, plans))}"
+            f"unknown prune strategy {shown(strategy)}: it is one of {', '.join(map(repr, plans))}"
         )
-    return Call(Operation("prune", store.queries.label), partial(plans[strategy], store, ids))
+    return Call(Operation("prune", store.queries.label), partial(plan, store, ids))

@@ -9,12 +9,13 @@ from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 
+from langgraph_pg_snapshot._arguments import check_seconds, check_thread_id
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import lease as leases
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
-from langgraph_pg_snapshot.models import ThreadLease, check_id
+from langgraph_pg_snapshot.models import ThreadLease
 from langgraph_pg_snapshot.sql import Queries
 
 LONGEST_TTL = 86_400.0
@@ -81,11 +82,12 @@ def check_ttl(ttl: float) -> timedelta:
     """
     if not isinstance(ttl, (int, float)) or isinstance(ttl, bool):
         raise ArgumentTypeError(f"ttl must be a number of seconds, got {type(ttl).__name__}")
-    if not 0 < ttl <= LONGEST_TTL:
+    seconds = check_seconds("ttl", ttl, ", and at most a day (86,400)")
+    if seconds > LONGEST_TTL:
         raise InvalidArgumentError(
-            f"ttl must be a number of seconds above 0, and at most a day (86,400), got {ttl}"
+            f"ttl must be a number of seconds above 0, and at most a day (86,400), got {seconds:g}"
         )
-    return timedelta(seconds=ttl)
+    return timedelta(seconds=seconds)
 
 
 def check_timeout(timeout: float | None) -> float | None:
@@ -132,7 +134,7 @@ def checked_thread(thread_id: str) -> str:
     Raises:
         InvalidArgumentError: It is not usable.
     """
-    return check_id("thread_id", thread_id)
+    return check_thread_id(thread_id)
 
 
 def _operation(store: Store, thread_id: str) -> Operation:

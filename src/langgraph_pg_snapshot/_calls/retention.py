@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from langgraph_pg_snapshot._calls.checks import check_bool, check_filter, check_ids
+from langgraph_pg_snapshot._arguments import check_bool, shown
+from langgraph_pg_snapshot._calls.checks import check_filter, check_ids
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import erase as erasing
@@ -32,8 +33,9 @@ def sweep(
         )
     if not isinstance(batch, int) or isinstance(batch, bool):
         raise ArgumentTypeError(f"batch must be an int, got {type(batch).__name__}")
+    batch = int.__int__(batch)
     if not 1 <= batch <= MAX_BATCH:
-        raise InvalidArgumentError(f"batch must be from 1 to {MAX_BATCH}, got {batch}")
+        raise InvalidArgumentError(f"batch must be from 1 to {MAX_BATCH}, got {shown(batch)}")
     check_bool("dry_run", dry_run)
     return Call(
         Operation("sweep", store.queries.label),
@@ -64,8 +66,8 @@ def erase(
         raise ArgumentTypeError(
             "filter must be a dict of metadata, got None; or pass thread_ids=[…]"
         )
-    check_filter(wanted)
-    for key, value in wanted.items():
+    checked = check_filter(store, wanted)
+    for key, value in checked.items():
         if key in STEP_METADATA and key != "run_id":
             raise InvalidArgumentError(
                 f"filter has {key!r}, which LangGraph says of a checkpoint, whosever thread it is: "
@@ -76,11 +78,11 @@ def erase(
                 f"filter has None for {key!r}: list() takes that for a missing key, too, which "
                 "here would erase the threads of everyone who has none"
             )
-    if not wanted and not allow_all:
+    if not checked and not allow_all:
         raise InvalidArgumentError(
             "an empty filter erases every thread: pass allow_all=True if that is meant"
         )
     return Call(
         Operation("erase", store.queries.label),
-        partial(taking_long, partial(erasing.erase, store, dict(wanted), dry_run=dry_run)),
+        partial(taking_long, partial(erasing.erase, store, checked, dry_run=dry_run)),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, cast
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import NOT_ENCRYPTED, Blob, Codec, parse_json
+from langgraph_pg_snapshot._arguments import LARGEST_COUNT, shown
+from langgraph_pg_snapshot._plans.codec import DIGEST_BYTES, NOT_ENCRYPTED, Blob, Codec, parse_json
 from langgraph_pg_snapshot.errors import (
     DeserializationError,
     SerializationError,
@@ -23,6 +25,11 @@ COUNTERS = "counters_since_delta_snapshot"  # DeltaChannels: {channel: (updates,
 STRUCTURAL_METADATA = frozenset({"source", "step", "parents", COUNTERS})
 STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "updated_channels"})
 
+# Of what stands in metadata and is no data, so many characters are kept.
+LONGEST_REPR = 10_000
+# Of a run's id an index takes so many bytes; of a longer one it has a digest.
+LONGEST_RUN_ID = 1_000
+
 # What reads and writes channel versions: they are text or numbers, whatever the codec.
 _VERSIONS = SnapshotSerializer()
 
@@ -33,12 +40,15 @@ def dump_header(codec: Codec, checkpoint: Mapping[str, Any]) -> tuple[str, dict[
     versions = header.pop("channel_versions")
     sealed = {}
     if codec.sealing:
-        sealed = {k: header.pop(k) for k in header.keys() - STRUCTURAL_HEADER if header[k]}
-    tree = codec.snapshot.encode(header, keep_order=False)
+        hidden = [k for k in header if k not in STRUCTURAL_HEADER and not _is_nothing(header[k])]
+        sealed = {k: header.pop(k) for k in hidden}
+    with about("checkpoint"):
+        tree = codec.snapshot.encode(header, keep_order=False)
     # By channel whatever their names: SQL looks for them, and encode() would wrap "$name".
-    tree["channel_versions"] = {
-        str.__str__(channel): _VERSIONS.encode(version) for channel, version in versions.items()
-    }
+    with about("checkpoint['channel_versions']"):
+        tree["channel_versions"] = {
+            str.__str__(channel): _VERSIONS.encode(version) for channel, version in versions.items()
+        }
     return orjson.dumps(tree).decode(), sealed
 
 
@@ -65,10 +75,10 @@ def load_versions(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Metadata as JSON that SQL can filter by, and what of it has to be sealed."""
-    metadata = dict(metadata)
+    metadata = {storable_text(name): value for name, value in metadata.items()}
     sealed = {}
     if codec.sealing:
-        sealed = {k: metadata.pop(k) for k in [*metadata] if not _is_open(k, metadata[k])}
+        sealed = {k: metadata.pop(k) for k in [*metadata] if not _stays_open(codec, k, metadata[k])}
     try:
         return dump_members(codec, metadata), sealed
     except SerializationError:
@@ -135,7 +145,7 @@ def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:
     (`encode` would wrap an object that has a member called "$name".)
     """
     tree = {
-        _storable_name(name): {channel: list(pair) for channel, pair in value.items()}
+        name: {channel: list(pair) for channel, pair in value.items()}
         if name == COUNTERS and _are_counters(value)
         else codec.snapshot.encode(value, keep_order=False)
         for name, value in members.items()
@@ -143,11 +153,25 @@ def dump_members(codec: Codec, members: Mapping[str, Any]) -> str:
     return orjson.dumps(tree).decode()
 
 
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) in (dict, list, str, bool, int) and not value)
+
+
 def _are_counters(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(pair, (tuple, list)) and all(type(count) is int for count in pair)
-        for pair in value.values()
+    return type(value) is dict and all(
+        type(channel) is str
+        and channel == storable_text(channel)
+        and type(pair) in (tuple, list)
+        and all(type(count) is int and 0 <= count <= LARGEST_COUNT for count in pair)
+        for channel, pair in value.items()
     )
+
+
+def _stays_open(codec: Codec, key: str, value: Any) -> bool:
+    """Whether a key of metadata is open now, and will be when it is read: text with NUL is not."""
+    if not _is_open(key, value):
+        return False
+    return key != "parents" or codec.snapshot.encode(value, keep_order=False) == value
 
 
 def _is_open(key: str, value: Any) -> bool:
@@ -162,8 +186,17 @@ def _is_open(key: str, value: Any) -> bool:
     return key in STRUCTURAL_METADATA
 
 
-def _storable_name(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode().replace("\x00", "")
+def storable_text(text: str) -> str:
+    """Text as PostgreSQL can hold it: NULs go, and lone surrogates become escapes."""
+    return text.encode(errors="backslashreplace").decode().replace("\x00", "")
+
+
+def storable_run(run_id: str) -> str:
+    """A run's id as the index by runs can hold it; metadata has it whole."""
+    text = storable_text(run_id)
+    if len(text.encode()) <= LONGEST_RUN_ID:
+        return text
+    return f"blake2b:{blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()}"
 
 
 def _storable(codec: Codec, value: Any) -> Any:
@@ -171,7 +204,7 @@ def _storable(codec: Codec, value: Any) -> Any:
     try:
         codec.snapshot.encode(value, keep_order=False)
     except SerializationError:
-        return repr(value)
+        return _repr(value)
     return value
 
 
@@ -179,8 +212,16 @@ def _sealable(codec: Codec, value: Any) -> Any:
     try:
         codec.piece(value)
     except SerializationError:
-        return repr(value)
+        return _repr(value)
     return value
+
+
+def _repr(value: Any) -> str:
+    """What a value says of itself; it may be nested too deep for that, or not know."""
+    try:
+        return repr(value)[:LONGEST_REPR]
+    except Exception:  # noqa: BLE001 -- it is the application's code
+        return shown(value)
 
 
 def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob | None:

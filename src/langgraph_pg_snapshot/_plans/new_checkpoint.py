@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from langgraph_pg_snapshot._plans.codec import Codec
-from langgraph_pg_snapshot._plans.columns import dump_header, dump_metadata, seal
+from langgraph_pg_snapshot._plans.columns import dump_header, dump_metadata, seal, storable_run
 from langgraph_pg_snapshot._plans.held import Awaited
 from langgraph_pg_snapshot.models import NamespaceKey, Target
 
@@ -37,7 +37,7 @@ class NewCheckpoint:
     def run_id(self) -> str | None:
         """The run that it is of, as it says."""
         run_id = self.metadata.get("run_id")
-        return run_id if isinstance(run_id, str) else None
+        return storable_run(run_id) if isinstance(run_id, str) else None
 
     @property
     def running(self) -> str | None:
@@ -48,7 +48,7 @@ class NewCheckpoint:
     def root(self) -> Awaited | None:
         """The root checkpoint that a subgraph's call belongs to, if it is a subgraph's."""
         key, parents = self.target.key, self.metadata.get("parents")
-        root_id = parents.get("") if isinstance(parents, Mapping) else None
+        root_id = dict.get(parents, "") if isinstance(parents, dict) else None
         if key.checkpoint_ns == "" or not isinstance(root_id, str):
             return None
         # A call has its task's id after a ":"; the others have a memory of their own.

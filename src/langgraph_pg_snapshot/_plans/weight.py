@@ -9,6 +9,7 @@ from typing import Any
 # Encoding this many elements takes about a millisecond; more are not for an event loop's thread.
 HEAVY = 1_000
 CHARACTERS_AN_ELEMENT = 500
+SIZED: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
 
 
 def weight(value: Any, depth: int = 2) -> int:
@@ -16,9 +17,11 @@ def weight(value: Any, depth: int = 2) -> int:
     if isinstance(value, (str, bytes)):
         return len(value) // CHARACTERS_AN_ELEMENT
     if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, (list, tuple, set, frozenset, deque)):
+        value = list(dict.values(value))
+    # (A class of the application's may have its own idea of what it holds.)
+    kind = next((each for each in SIZED if isinstance(value, each)), None)
+    if kind is None:
         return 1
-    sample = list(islice(value, 20)) if depth else []
+    sample = list(islice(kind.__iter__(value), 20)) if depth else []
     inside = sum(weight(element, depth - 1) for element in sample) / max(len(sample), 1)
-    return int(len(value) * max(inside, 1))
+    return int(kind.__len__(value) * max(inside, 1))

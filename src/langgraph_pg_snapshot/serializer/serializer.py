@@ -9,7 +9,9 @@ from typing import Any
 
 import orjson
 
+from langgraph_pg_snapshot._arguments import reading_argument
 from langgraph_pg_snapshot.errors import (
+    ArgumentTypeError,
     DeserializationError,
     SerializationError,
     SnapshotError,
@@ -91,7 +93,11 @@ class SnapshotSerializer:
 
         Args:
             extra: ``(module, name)`` of each class, as LangGraph collects them from a graph.
+
+        Raises:
+            ArgumentTypeError: it is something else.
         """
+        _check_names(extra)
         clone = copy.copy(self)
         clone.decoder = Decoder(self.decoder.classes.widened(extra))
         return clone
@@ -211,3 +217,15 @@ def _check_upgrades(
             message = f"upgrades has {upgrade!r} for {name!r}: pass a class or a function"
             raise ValueError(message)  # noqa: TRY004  # as above
     return upgrades
+
+
+def _check_names(extra: Collection[tuple[str, ...]]) -> None:
+    if isinstance(extra, (str, bytes)) or not isinstance(extra, Collection):
+        raise ArgumentTypeError(
+            f"the allow-list is a list of (module, name), got {type(extra).__name__}"
+        )
+    with reading_argument("the allow-list"):
+        names = [tuple(name) if isinstance(name, (tuple, list)) else name for name in extra]
+    for name in names:
+        if type(name) is not tuple or not all(type(part) is str for part in name):
+            raise ArgumentTypeError("the allow-list has what is not (module, name), two str")

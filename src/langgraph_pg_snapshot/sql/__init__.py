@@ -16,7 +16,8 @@ from importlib.resources import files
 
 from psycopg import sql
 
-from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot._arguments import shown
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 
 # PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
 MAX_IDENTIFIER_BYTES = 63
@@ -81,14 +82,15 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(steps)
 
 
-def check_identifier(argument: str, name: str) -> None:
-    """Refuse what PostgreSQL would refuse as a name, or cut short.
+def check_identifier(argument: str, name: object) -> str:
+    """Return a legal identifier, as a plain str.
 
     Raises:
-        InvalidArgumentError: The name is no text of 1 to 63 bytes, or has a NUL.
+        InvalidArgumentError: It is none.
     """
     if not isinstance(name, str):
-        raise InvalidArgumentError(f"{argument} must be a str, got {type(name).__name__}")
+        raise ArgumentTypeError(f"{argument} must be a str, got {type(name).__name__}")
+    name = str.__str__(name)  # a subclass may say something else each time
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
@@ -96,8 +98,9 @@ def check_identifier(argument: str, name: str) -> None:
     if not encoded or b"\x00" in encoded or len(encoded) > MAX_IDENTIFIER_BYTES:
         raise InvalidArgumentError(
             f"{argument} must be a PostgreSQL identifier of 1 to {MAX_IDENTIFIER_BYTES} bytes "
-            f"without NUL, got {name[:80]!r}"
+            f"without NUL, got {shown(name)}"
         )
+    return name
 
 
 class Queries:
@@ -117,30 +120,26 @@ class Queries:
     def __init__(
         self, table_name: str, schema: str | None = None, *, tenants: bool = False
     ) -> None:
-        check_identifier("table_name", table_name)
-        if schema is not None:
-            check_identifier("schema", schema)
-        self.table_name = table_name
-        self.schema = schema
+        self.table_name = prefix = check_identifier("table_name", table_name)
+        self.schema = None if schema is None else check_identifier("schema", schema)
         self.tenants = tenants
         suffixes = {table: table for table in RELATIONS}
         if tenants:
             suffixes |= _SUFFIXES_FOR_TENANTS
-        prefix = table_name
         beside = 1 + max(map(len, suffixes.values()))
         if len(prefix.encode()) > MAX_IDENTIFIER_BYTES - beside:
             digest = blake2b(prefix.encode(), digest_size=4).hexdigest()
             room = MAX_IDENTIFIER_BYTES - beside - len(digest) - 1
             prefix = f"{prefix.encode()[:room].decode(errors='ignore')}_{digest}"
-        self.relations = {"view": self._quote(table_name)} | {
+        self.relations = {"view": self._quote(self.table_name)} | {
             table: self._quote(f"{prefix}_{suffix}") for table, suffix in suffixes.items()
         }
         self._parts = {
             "step_metadata": f"'{{{','.join(STEP_METADATA)}}}'::text[]",
             "tenant_key": "tenant, " if tenants else "",
         }
-        if schema is not None:
-            self.relations["schema"] = sql.Identifier(schema).as_string(None)
+        if self.schema is not None:
+            self.relations["schema"] = sql.Identifier(self.schema).as_string(None)
         self._texts: dict[tuple[str, tuple[str, ...]], bytes] = {}
 
     def _quote(self, name: str) -> str:

@@ -118,7 +118,7 @@ WHERE w.thread_id = h.thread_id AND w.checkpoint_ns = h.checkpoint_ns
 -- which a checkpoint has them there.
 SELECT {write_columns}
 FROM {writes} AS w
-WHERE (h.header ->> 'v')::integer < 4 AND w.thread_id = h.thread_id
+WHERE h.header @? '$.v ? (@ < 4)' AND w.thread_id = h.thread_id
     AND w.checkpoint_ns = h.checkpoint_ns AND w.checkpoint_id = h.parent_checkpoint_id
     AND w.channel = '__pregel_tasks'
 

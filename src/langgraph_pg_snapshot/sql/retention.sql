@@ -135,7 +135,7 @@ WHERE h.parent_checkpoint_id IS NOT NULL AND NOT h.channel_values ? delta.channe
 UNION ALL
 -- Formats before 4 have the sends that are to be run with the parent's writes
 SELECT h.checkpoint_ns, h.parent_checkpoint_id, NULL
-WHERE (h.header ->> 'v')::integer < 4 AND EXISTS (
+WHERE h.header @? '$.v ? (@ < 4)' AND EXISTS (
     SELECT 1 FROM {writes} AS w
     WHERE w.thread_id = h.thread_id AND w.checkpoint_ns = h.checkpoint_ns
         AND w.checkpoint_id = h.parent_checkpoint_id AND w.channel = '__pregel_tasks')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from langgraph_pg_snapshot._arguments import shown
 from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.sql import Queries, check_identifier, definitions, migrations
 
@@ -60,10 +61,10 @@ def schema_sql(
 
 
 def _check_version(argument: str, version: int, low: int, high: int) -> None:
-    if not isinstance(version, int) or isinstance(version, bool) or not low <= version <= high:
+    if type(version) is not int or not low <= version <= high:
         raise InvalidArgumentError(
             f"{argument} must be an int from {low} to {high} (the migrations that this version of "
-            f"langgraph-pg-snapshot knows), got {version!r}"
+            f"langgraph-pg-snapshot knows), got {shown(version)}"
         )
 
 
@@ -124,8 +125,7 @@ def rights_sql(
 
 
 def _role(argument: str, name: str) -> str:
-    check_identifier(argument, name)
-    return sql.Identifier(name).as_string(None)
+    return sql.Identifier(check_identifier(argument, name)).as_string(None)
 
 
 def _statement(queries: Queries, name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_pg_snapshot._arguments import check_id
 from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import read, remove, transfer
@@ -21,7 +22,7 @@ from langgraph_pg_snapshot._plans.steps import Plan
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.writes import put_writes
 from langgraph_pg_snapshot.errors import SchemaError
-from langgraph_pg_snapshot.models import NamespaceKey, Target, check_id
+from langgraph_pg_snapshot.models import NamespaceKey, Target
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.transfer.threads import (
     Contents,

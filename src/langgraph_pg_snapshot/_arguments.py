@@ -168,14 +168,20 @@ def check_bool(argument: str, value: bool) -> bool:  # noqa: FBT001 -- it is the
     return value
 
 
-def check_seconds(argument: str, value: object, hint: str = "") -> float:
-    """Return a number of seconds above 0; a hint ends the message.
+def check_seconds(argument: str, value: object, hint: str = "", *, or_0: bool = False) -> float:
+    """Return a number of seconds above 0, or 0 where that is allowed; a hint ends the message.
 
     Raises:
         InvalidArgumentError: It is none.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = float(int.__int__(value)) if value.bit_length() < FLOAT_BITS else math.inf
-    if not isinstance(value, float) or not float.__gt__(value, 0.0):
-        raise InvalidArgumentError(f"{argument} must be a number of seconds above 0{hint}")
-    return float.__float__(value)
+    if not isinstance(value, float):
+        raise ArgumentTypeError(
+            f"{argument} must be a number of seconds, got {type(value).__name__}{hint}"
+        )
+    value = float.__float__(value)
+    if not (value > 0 or (or_0 and value == 0)):
+        least = "at least 0" if or_0 else "above 0"
+        raise InvalidArgumentError(f"{argument} must be a number of seconds, {least}{hint}")
+    return value

@@ -160,7 +160,7 @@ def test_names_of_channels_and_paths(nowhere, bad):
         ),
         (lambda s: s.history("t", limit=-1), ValueError, "limit must be at least 0"),
         (lambda s: s.history_graph("t", limit=-1), ValueError, "limit must be at least 0"),
-        (lambda s: s.history_graph(7), TypeError, "thread_id must be a str"),
+        (lambda s: s.history_graph(7.5), TypeError, "thread_id must be a str"),
         (lambda s: s.history_graph("t", checkpoint_ns=7), TypeError, "checkpoint_ns must be a str"),
         (lambda s: s.history("t", before=7), TypeError, "before must be a str"),
         (lambda s: s.history("t", before="a\x00"), ValueError, "before holds a NUL"),

@@ -148,6 +148,8 @@ PLACES: dict[str, dict[str, Place]] = {
         "a name": lambda v: [("module", v)],
     },
     "current": {"current": itself},
+    "ttl": {"ttl": itself},
+    "timeout": {"timeout": itself},
     "list.before": CONFIG,
     "list_threads.before": {
         "before": itself,

@@ -101,6 +101,9 @@ def wrong_with(driven, method, parameter, make):
 
 
 def call(driven, method, given):
+    if method == "exclusive":
+        with driven.saver.exclusive(**given):
+            return None
     if method in TWINS:
         return getattr(driven, method)(**given)
     return getattr(driven.saver, method)(**given)

@@ -153,6 +153,13 @@ def test_sealed_header_keeps_what_is_nothing_or_looks_so(canary):
         assert (found["minus"], found["none"], found["empty"]) == (0.0, None, {})
 
 
+def test_bytearray_beside_bytes_under_another_serializer(canary):
+    """A list of both could not be sent; and what is sent must not be the application's own."""
+    with PostgresSnapshotSaver(canary, serde=SERDES["jsonplus"](), table_name="odd") as saver:
+        head = Chain(saver, "t").put({"a": ["x" * 300, bytearray(b"y" * 300), b"z" * 300]})
+        assert saver.get_tuple(head).checkpoint["channel_values"]["a"][1] == b"y" * 300
+
+
 THREAD_IDS = [7, 0, -1, 2**70, uuid.UUID(int=5)]
 
 

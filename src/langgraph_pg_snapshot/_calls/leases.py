@@ -14,7 +14,7 @@ from langgraph_pg_snapshot._lifecycle import Call
 from langgraph_pg_snapshot._operation import Operation
 from langgraph_pg_snapshot._plans import lease as leases
 from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
+from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.models import ThreadLease
 from langgraph_pg_snapshot.sql import Queries
 
@@ -80,8 +80,6 @@ def check_ttl(ttl: float) -> timedelta:
     Raises:
         InvalidArgumentError: It is no number of seconds up to a day.
     """
-    if not isinstance(ttl, (int, float)) or isinstance(ttl, bool):
-        raise ArgumentTypeError(f"ttl must be a number of seconds, got {type(ttl).__name__}")
     seconds = check_seconds("ttl", ttl, ", and at most a day (86,400)")
     if seconds > LONGEST_TTL:
         raise InvalidArgumentError(
@@ -98,15 +96,7 @@ def check_timeout(timeout: float | None) -> float | None:
     """
     if timeout is None:
         return None
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool):
-        raise ArgumentTypeError(
-            f"timeout must be a number of seconds or None, got {type(timeout).__name__}"
-        )
-    if not timeout >= 0:
-        raise InvalidArgumentError(
-            f"timeout must be at least 0, got {timeout}; None means no limit"
-        )
-    return float(timeout)
+    return check_seconds("timeout", timeout, "; None means no limit", or_0=True)
 
 
 def take(store: Store, thread_id: str, holder: str, ttl: timedelta) -> Call[leases.Taken]:

@@ -154,12 +154,14 @@ class BytesCodec:
     @staticmethod
     def _dump(serde: SerializerProtocol, value: Any) -> Blob:
         try:
-            return Blob(*serde.dumps_typed(value))
+            kind, data = serde.dumps_typed(value)
+            return Blob(kind, bytes(data))  # JsonPlusSerializer hands a bytearray on as it is
         except SnapshotError:
             raise
         except Exception as error:
             raise SerializationError(
-                f"{type(serde).__name__} can't store a {type(value).__name__}: {error}"
+                f"{type(serde).__name__} can't store a {type(value).__name__}: "
+                f"{type(error).__name__}"
             ) from error
 
     @staticmethod

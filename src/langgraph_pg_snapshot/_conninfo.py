@@ -30,11 +30,21 @@ def parsed(conninfo: str, named: str) -> dict[str, Any]:
                 f"{named} has a user name or password with a character that must be "
                 "percent-encoded in a URL ('@' is %40, '/' is %2F, ':' is %3A)"
             )
-    try:
-        return conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
+    found = _parsed(conninfo)
+    if found is None:
         hint = "; a URL of SQLAlchemy's has to lose its '+driver'" if "+" in scheme else ""
         raise InvalidArgumentError(
             f"{named} is not a PostgreSQL connection string ('postgresql://user@host/db' or "
             f"'host=… dbname=…'){hint}"
-        ) from None
+        )
+    return found
+
+
+def _parsed(conninfo: str) -> dict[str, Any] | None:
+    """None if it can't be parsed: libpq's error quotes it, so it may be nobody's context."""
+    if "\x00" in conninfo:  # where libpq would stop to read
+        return None
+    try:
+        return conninfo_to_dict(conninfo)
+    except (psycopg.ProgrammingError, UnicodeEncodeError):
+        return None

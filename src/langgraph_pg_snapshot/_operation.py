@@ -16,6 +16,7 @@ from langgraph_pg_snapshot.errors import (
     SchemaError,
     SnapshotError,
     StorageError,
+    without_values,
 )
 
 logger = logging.getLogger("langgraph_pg_snapshot")
@@ -90,6 +91,7 @@ class Operation:
 
     def _wrapped(self, error: psycopg.Error) -> SnapshotError:
         wrapped: SnapshotError
+        without_values(error)
         if isinstance(error, (PoolTimeout, TooManyRequests)):
             wrapped = ConnectionUnavailableError(f"{self}: no connection could be had: {error}")
         elif isinstance(error, PoolClosed):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+
 
 class SnapshotError(Exception):
     """Something went wrong in langgraph-pg-snapshot.
@@ -135,3 +137,14 @@ def about(what: str) -> Iterator[None]:
         if what:
             error.args = (f"{what}: {error}", *error.args[1:])
         raise
+
+
+def without_values(error: psycopg.Error) -> psycopg.Error:
+    """Cut what a driver's error says down to PostgreSQL's first line, as the error's text, too.
+
+    The others (DETAIL, CONTEXT, QUERY) may quote rows, with the values that are stored in them.
+    They are still in the error's ``diag``.
+    """
+    if error.diag.message_primary is not None:
+        error.args = (error.diag.message_primary, *error.args[1:])
+    return error

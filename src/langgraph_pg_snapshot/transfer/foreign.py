@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._conninfo import parsed
-from langgraph_pg_snapshot.errors import StorageError
+from langgraph_pg_snapshot.errors import StorageError, without_values
 from langgraph_pg_snapshot.sql import definitions
 from langgraph_pg_snapshot.transfer.threads import UnreadableError
 
@@ -51,6 +51,8 @@ def reading(label: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
+        if isinstance(error, psycopg.Error):
+            without_values(error)
         raise StorageError(
             f"reading {label}: {type(error).__name__}: {str(error).strip()}"
         ) from error

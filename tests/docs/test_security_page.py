@@ -1,4 +1,4 @@
-"""SECURITY.md names tests that are there, and the README and the page lead to each other's files."""
+"""SECURITY.md names tests and files that are there, and the README leads to it."""
 
 from __future__ import annotations
 

@@ -526,7 +526,7 @@ def test_database_that_can_not_be_reached():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"thread_id": 1}, "thread_id must be a str"),
+        ({"thread_id": 1.5}, "thread_id must be a str"),
         ({"thread_id": "a\x00"}, "NUL"),
         *(({"ttl": ttl}, "ttl must be") for ttl in (0, -1, 86_401, float("nan"), "30", None, True)),
         *(({"timeout": t}, "timeout must be") for t in (-1, float("nan"), "30", False)),

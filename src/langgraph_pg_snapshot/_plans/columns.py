@@ -27,8 +27,8 @@ STRUCTURAL_HEADER = frozenset({"v", "ts", "channel_versions", "versions_seen", "
 
 # Of what stands in metadata and is no data, so many characters are kept.
 LONGEST_REPR = 10_000
-# Of a run's id an index takes so many bytes; of a longer one it has a digest.
-LONGEST_RUN_ID = 1_000
+# Of a run's id indexes take so many bytes (beside tenant and thread); of a longer one a digest.
+LONGEST_RUN_ID = 1_500
 
 # What reads and writes channel versions: they are text or numbers, whatever the codec.
 _VERSIONS = SnapshotSerializer()

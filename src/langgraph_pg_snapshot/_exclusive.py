@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import secrets
 import socket
 import threading
@@ -15,6 +14,7 @@ from types import TracebackType
 
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._calls import leases as calls
+from langgraph_pg_snapshot._calls.waiting import Waiting
 from langgraph_pg_snapshot._lifecycle import Backend, Call
 from langgraph_pg_snapshot._plans.lease import Taken, lost_lease
 from langgraph_pg_snapshot._plans.store import Store
@@ -23,8 +23,6 @@ from langgraph_pg_snapshot.models import ThreadLease
 
 logger = logging.getLogger("langgraph_pg_snapshot")
 
-# Who waits looks again after so many seconds, more each time, and unevenly: many may be waiting.
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.02, 0.5, 1.5
 # A lease is renewed so many times before it would expire.
 BEATS = 3
 
@@ -93,7 +91,7 @@ class ThreadBlock:
     def __enter__(self) -> ThreadLease:
         if (outer := self._outer()) is not None:
             return outer
-        waiting = _Waiting(self._thread_id, self._timeout)
+        waiting = Waiting(self._thread_id, self._timeout)
         try:
             while True:
                 taken = self._backend.run(self._take())
@@ -137,7 +135,7 @@ class ThreadBlock:
     async def __aenter__(self) -> ThreadLease:
         if (outer := self._outer()) is not None:
             return outer
-        waiting = _Waiting(self._thread_id, self._timeout)
+        waiting = Waiting(self._thread_id, self._timeout)
         try:
             while True:
                 taken = await self._backend.arun(self._take())
@@ -284,39 +282,3 @@ class _Heartbeat:
         """End it, and wait for that."""
         self._stopped.set()
         self._thread.join()
-
-
-class _Waiting:
-    """How long to wait between two looks at a thread that somebody has."""
-
-    def __init__(self, thread_id: str, timeout: float | None) -> None:
-        self._thread_id = thread_id
-        self._timeout = timeout
-        self._began = time.monotonic()
-        self._pause = FIRST_PAUSE
-
-    def pause_after(self, taken: Taken) -> float:
-        """Seconds until the next look.
-
-        Raises:
-            ThreadBusyError: The time is over.
-        """
-        pause = self._pause * random.uniform(0.5, 1.5)  # noqa: S311 -- nothing secret
-        self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
-        if self._timeout is None:
-            return pause
-        left = self._began + self._timeout - time.monotonic()
-        if left <= 0:
-            raise self._busy(taken)
-        return min(pause, left)
-
-    def _busy(self, taken: Taken) -> ThreadBusyError:
-        holder, held_for = taken.holder or "another block", taken.held_for or 0.0
-        error = ThreadBusyError(
-            f"thread {self._thread_id!r} has been held by {holder} for {held_for:.1f} s, and did "
-            f"not come free within {self._timeout:g} s: wait longer (timeout=), or let the user "
-            "know that a turn is under way. If the holder is dead, its lease expires by itself "
-            "(ttl=)"
-        )
-        error.thread_id, error.holder, error.held_for = self._thread_id, holder, held_for
-        return error

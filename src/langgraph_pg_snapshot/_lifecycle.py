@@ -19,24 +19,22 @@ from langgraph_pg_snapshot._arguments import (
     check_tenant,
 )
 from langgraph_pg_snapshot._conninfo import parsed
-from langgraph_pg_snapshot._drivers.aio import (
-    AsyncDriver,
-    AsyncRunner,
+from langgraph_pg_snapshot._drivers.aio import AsyncDriver, AsyncRunner
+from langgraph_pg_snapshot._drivers.borders import (
     BridgedRunner,
     GivenAsyncConnections,
     HomeRunner,
     ThreadedRunner,
 )
-from langgraph_pg_snapshot._drivers.connections import (
+from langgraph_pg_snapshot._drivers.faults import check_idle
+from langgraph_pg_snapshot._drivers.given import (
     GivenAsyncConnection,
     GivenAsyncPool,
     GivenConnection,
     GivenPool,
-    OwnAsyncPools,
-    OwnPool,
-    PoolSettings,
 )
-from langgraph_pg_snapshot._drivers.faults import check_idle
+from langgraph_pg_snapshot._drivers.own import OwnAsyncPools, OwnPool
+from langgraph_pg_snapshot._drivers.settings import PoolSettings
 from langgraph_pg_snapshot._drivers.sync import Conduct, SyncDriver
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot._operation import Operation

@@ -27,7 +27,7 @@ from langgraph_pg_snapshot import (
     PostgresSnapshotSaver,
     RetentionPolicy,
 )
-from langgraph_pg_snapshot._drivers.connections import LIVELINESS
+from langgraph_pg_snapshot._drivers.settings import LIVELINESS
 from langgraph_pg_snapshot._lifecycle import pool_settings
 from langgraph_pg_snapshot.embedded import EmbeddedServer
 

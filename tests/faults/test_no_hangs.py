@@ -294,4 +294,4 @@ def test_every_lock_of_the_package_is_renewed_in_a_fork():
         if "threading.Lock()" in path.read_text(encoding="utf-8")
         and path.relative_to(root).parts[0] not in ("embedded", "transfer")
     }
-    assert found == {"_forks.py", "_drivers/connections.py"}
+    assert found == {"_forks.py", "_drivers/given.py"}

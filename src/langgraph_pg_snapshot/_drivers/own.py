@@ -1,95 +1,31 @@
-"""Where connections come from: pools of our own, pools of the application's, bare connections."""
+"""Pools of our own, which open at their first use."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import (
-    asynccontextmanager,
-    contextmanager,
-    suppress,
-)
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from langgraph_pg_snapshot._drivers.aio import AsyncConnection, running_loop, start_on, wait_for
+from langgraph_pg_snapshot._drivers.aio import AsyncConnection
 from langgraph_pg_snapshot._drivers.attempts import Attempts
+from langgraph_pg_snapshot._drivers.borders import running_loop, start_on, wait_for
 from langgraph_pg_snapshot._drivers.bounded import BoundedAsyncConnection, BoundedConnection
-from langgraph_pg_snapshot._drivers.faults import given_connection_is_busy, given_connection_is_lost
+from langgraph_pg_snapshot._drivers.settings import PoolSettings
 from langgraph_pg_snapshot._drivers.sync import Connection
+from langgraph_pg_snapshot._drivers.writable import for_writing, for_writing_async
 from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot.errors import ConnectionUnavailableError, WrongColorError
 
-SyncPool = ConnectionPool[Any]
-AsyncPool = AsyncConnectionPool[Any]
-
-TCP_USER_TIMEOUT_SINCE = 120_000  # libpq 12
-
-# A network or host that is gone is noticed in 5 s by what waits to be sent, in about 15 s by an
-# answer that does not come. (They do nothing on a unix socket.) Times
-# are in seconds, but tcp_user_timeout in milliseconds.
-LIVELINESS: Mapping[str, int] = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    **({"tcp_user_timeout": 5_000} if psycopg.pq.version() >= TCP_USER_TIMEOUT_SINCE else {}),
-}
-
 # How long finding out why a pool has no connection may take, in seconds for each address.
 ASK_FOR = 5
-
-
-@dataclass(frozen=True)
-class PoolSettings:
-    """What pools of our own are made from: psycopg_pool's own names, units and defaults."""
-
-    conninfo: str
-    min_size: int
-    max_size: int
-    timeout: float
-    max_idle: float
-    max_lifetime: float
-    kwargs: dict[str, Any]
-
-    def arguments(self) -> dict[str, Any]:
-        """Arguments of ConnectionPool and AsyncConnectionPool."""
-        return {
-            "conninfo": self.conninfo,
-            "min_size": self.min_size,
-            "max_size": self.max_size,
-            "timeout": self.timeout,
-            "max_idle": self.max_idle,
-            "max_lifetime": self.max_lifetime,
-            "kwargs": {
-                # single statements need no transaction block: one round trip instead of three
-                "autocommit": True,
-                # every statement comes again and again: planned once, at its first use
-                "prepare_threshold": 0,
-                "fallback_application_name": "langgraph-pg-snapshot",
-                **self._liveliness(),
-                **self.kwargs,
-            },
-            "open": False,
-        }
-
-    def _liveliness(self) -> dict[str, int]:
-        """What the connection string leaves open, and may not get from elsewhere."""
-        given = conninfo_to_dict(self.conninfo)
-        if "service" in (given | self.kwargs) or "PGSERVICE" in os.environ:
-            return {}  # its file says it, perhaps
-        if "PGCONNECT_TIMEOUT" in os.environ:
-            given["connect_timeout"] = os.environ["PGCONNECT_TIMEOUT"]
-        return {name: value for name, value in LIVELINESS.items() if name not in given}
 
 
 class Inquiry:
@@ -139,7 +75,7 @@ class OwnPool:
     def connection(self, attempts: Attempts) -> Iterator[Connection]:
         pool = self._opened()
         try:
-            with pool.connection(attempts.wait(pool.timeout)) as conn, _for_writing(conn):
+            with pool.connection(attempts.wait(pool.timeout)) as conn, for_writing(conn):
                 conn.answer_by = attempts.until
                 try:
                     yield conn
@@ -169,51 +105,6 @@ class OwnPool:
                     self._pid = os.getpid()
                 pool = self._pool
         return pool
-
-
-class GivenPool:
-    """A pool that the application owns, and closes."""
-
-    def __init__(self, pool: SyncPool) -> None:
-        self._pool = pool
-
-    @contextmanager
-    def connection(self, attempts: Attempts) -> Iterator[Connection]:
-        timeout = attempts.wait(self._pool.timeout)
-        with self._pool.connection(timeout) as conn, _for_writing(conn):
-            yield conn
-
-    def recover(self) -> None:
-        self._pool.check()
-
-    def close(self) -> None:
-        pass
-
-
-class GivenConnection:
-    """A bare connection, which one thread at a time may use."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._in_use = threading.Lock()
-
-    @contextmanager
-    def connection(self, attempts: Attempts) -> Iterator[Connection]:
-        if not self._in_use.acquire(timeout=attempts.wait(threading.TIMEOUT_MAX)):
-            raise given_connection_is_busy()
-        try:
-            if self._conn.closed:
-                raise given_connection_is_lost()
-            yield self._conn
-        finally:
-            self._in_use.release()
-
-    def recover(self) -> None:
-        if self._conn.closed:
-            raise given_connection_is_lost()
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass
@@ -251,7 +142,7 @@ class OwnAsyncPools:
             async with pool.connection(attempts.wait(pool.timeout)) as conn:
                 conn.answer_by = attempts.until
                 try:
-                    async with _for_writing_async(conn):
+                    async with for_writing_async(conn):
                         yield conn
                 finally:
                     conn.answer_by = None
@@ -326,117 +217,7 @@ class OwnAsyncPools:
         )
 
 
-class _OfOneLoop:
-    """What works in one event loop: the one that runs when it is given, or the first to call.
-
-    Another takes its place when that one is closed.
-    """
-
-    def __init__(self) -> None:
-        self._home = running_loop()
-        self._choosing = ForkLock()  # loops may run in several threads
-
-    def home(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
-        with self._choosing:
-            if here is not None and (self._home is None or self._home.is_closed()):
-                self._move()
-                self._home = here
-            return self._home
-
-    def _move(self) -> None:
-        pass
-
-
-class GivenAsyncPool(_OfOneLoop):
-    """A pool that the application owns, and closes."""
-
-    def __init__(self, pool: AsyncPool) -> None:
-        super().__init__()
-        self._pool = pool
-
-    def home(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop | None:
-        # An open pool belongs to the loop that it was opened in, wherever the saver was made.
-        # Nothing public tells which that is, but its workers are tasks of that loop.
-        for worker in getattr(self._pool, "_workers", ()):
-            if isinstance(worker, asyncio.Task):
-                return worker.get_loop()
-        return super().home(here)
-
-    @asynccontextmanager
-    async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
-        timeout = attempts.wait(self._pool.timeout)
-        async with self._pool.connection(timeout) as conn, _for_writing_async(conn):
-            yield conn
-
-    async def recover(self) -> None:
-        await self._pool.check()
-
-    async def close(self) -> None:
-        pass
-
-
-class GivenAsyncConnection(_OfOneLoop):
-    """A bare connection, which one task at a time may use."""
-
-    def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
-        super().__init__()
-        self._conn = conn
-        self._in_use = asyncio.Lock()
-
-    @asynccontextmanager
-    async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
-        in_use = self._in_use
-        if in_use.locked():
-            try:
-                await asyncio.wait_for(in_use.acquire(), attempts.wait(threading.TIMEOUT_MAX))
-            except asyncio.TimeoutError:
-                raise given_connection_is_busy() from None
-        else:
-            await in_use.acquire()
-        try:
-            if self._conn.closed:
-                raise given_connection_is_lost()
-            yield self._conn
-        finally:
-            in_use.release()
-
-    async def recover(self) -> None:
-        if self._conn.closed:
-            raise given_connection_is_lost()
-
-    async def close(self) -> None:
-        pass
-
-    def _move(self) -> None:
-        if self._in_use.locked():
-            raise ConnectionUnavailableError(
-                "the connection that was passed in was left in use by an event loop that was "
-                "closed; pass a conninfo, and each loop gets a pool of its own"
-            )
-        self._in_use = asyncio.Lock()  # the old one may be bound to the loop that is gone
-
-
-@contextmanager
-def _for_writing(conn: Connection) -> Iterator[None]:
-    """Have a connection that turns out to lead to a standby replaced: it stays one for long."""
-    try:
-        yield
-    except psycopg.errors.ReadOnlySqlTransaction:
-        conn.close()
-        raise
-
-
-@asynccontextmanager
-async def _for_writing_async(conn: AsyncConnection) -> AsyncIterator[None]:
-    """The same for an async connection."""
-    try:
-        yield
-    except psycopg.errors.ReadOnlySqlTransaction:
-        await conn.close()
-        raise
-
-
-async def _close_when_cancelled(pool: AsyncPool) -> None:
+async def _close_when_cancelled(pool: AsyncConnectionPool[Any]) -> None:
     """Close a pool when its event loop is wound up.
 
     `asyncio.run` cancels every task at its end and waits for all of them. A worker of the pool that

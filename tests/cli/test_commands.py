@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -229,7 +230,34 @@ def test_threads_goes_on_after_a_page(threads: str, run_on: Run, order: str):
             break
     assert listed == whole
     assert len(listed) == 7
-    assert "more: --after '" in run_on(threads, "threads", "--limit", "2").err
+
+
+HOSTILE_IDS = [
+    "it's $(touch pwned) `touch pwned` $HOME",
+    "back\\slash \"quotes\" and 'quotes'",
+    "line\nbreak\ttab; rm -rf . #",
+    "\x1b[2Jcleared\x07",
+    "日本 e\u0301 \u202eturned",
+    "user:me@example.com/?a=b&c=%2F 100% ~ * {x,y} !!",
+    "-dash",
+]
+
+
+def test_hint_for_the_next_page_survives_a_shell(ready_database: str, run_on: Run):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        for thread_id in (*HOSTILE_IDS, "the last"):
+            saver.save_state(thread_id, {"n": 1})
+    options = ("threads", "--limit", "1", "--order", "oldest")
+    after: list[str] = []
+    for thread_id in HOSTILE_IDS:
+        page = run_on(ready_database, *options, *after, "--json").json
+        assert [each["thread_id"] for each in page["threads"]] == [thread_id]
+        hint = run_on(ready_database, *options, *after).err
+        assert hint.startswith("more: --after ")
+        assert (hint.count("\n"), hint.rstrip("\n").isprintable()) == (1, True)
+        after = shlex.split(hint.removeprefix("more: "))
+        assert after == ["--after", page["next"]]
+    assert run_on(ready_database, *options, *after, "--json").json["next"] is None
 
 
 def test_copy_copies_all_or_the_head(run: Run):
@@ -268,7 +296,7 @@ def test_show_tells_the_state_without_its_classes(run: Run):
     found = run("show", "liam", "--json").json
     assert set(found) == {
         *("thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "created_at"),
-        *("step", "source", "metadata", "state", "interrupts", "opaque"),
+        *("step", "source", "metadata", "state", "interrupts", "opaque", "not_stored"),
     }
     order = {"$type": "shop_models:Order", "number": 1042, "goods": ["tea"] * 3}
     assert found["state"]["order"] == order
@@ -384,7 +412,7 @@ def test_diff_tells_what_changed(run: Run):
     steps = run("history", "liam", "--json").json["checkpoints"]
     first_end = steps[-3]["checkpoint_id"]
     found = run("diff", "liam", first_end, "--json").json
-    assert set(found) == {"thread_id", "checkpoint_ns", "from", "to", "channels"}
+    assert set(found) == {"thread_id", "checkpoint_ns", "from", "to", "channels", "not_stored"}
     assert (found["from"], found["to"]) == (first_end, steps[0]["checkpoint_id"])
     added = found["channels"]["messages"]["items"]
     assert [(each["change"], each["position"]) for each in added] == [("added", 2), ("added", 3)]
@@ -401,6 +429,14 @@ def test_diff_tells_what_changed(run: Run):
         "  + [3]: ai: Noted, that makes 3.",
     ]
     assert run("diff", "liam", first_end, first_end).out == "nothing changed\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_check_of_a_thread_that_is_not_there(run: Run, options: tuple[str, ...]):
+    done = run("check", "--thread", "nobody", *options)
+    assert done.code == 1
+    assert done.err == "langgraph-pg-snapshot: there is no thread 'nobody'\n"
+    assert "can be loaded" not in done.out
 
 
 @pytest.mark.parametrize("command", [["show"], ["history"], ["diff"]])

@@ -7,25 +7,26 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot.cli.changes import Change, changes
 from langgraph_pg_snapshot.cli.output import age
-from langgraph_pg_snapshot.cli.session import Session, command
-from langgraph_pg_snapshot.cli.state import (
-    Namespace,
-    Thread,
+from langgraph_pg_snapshot.cli.places import (
     check_exists,
     config_of,
     described,
     find_checkpoint,
+    state_of,
 )
-from langgraph_pg_snapshot.listings import CheckpointInfo
+from langgraph_pg_snapshot.cli.session import Session, command
+from langgraph_pg_snapshot.cli.state import Namespace, Thread
 from langgraph_pg_snapshot.pictures import HistoryStep
 from langgraph_pg_snapshot.pictures.graph import tree_lines
 from langgraph_pg_snapshot.pictures.readable import readable
 from langgraph_pg_snapshot.pictures.words import not_shown, shortened
-from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
+NOT_COMPARED = (
+    "a DeltaChannel, which is not stored in both checkpoints: the application's "
+    "graph.get_state(config) has its values"
+)
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
@@ -100,31 +101,34 @@ def diff(
     """Show what changed between two states of a thread, channel by channel."""
     with session.saver() as saver:
         infos = [find_checkpoint(saver, thread, namespace, each) for each in (before, after)]
-        states = [_state(saver, thread, info) for info in infos]
-    found = changes(*states)
+        (old, not_before), (new, not_after) = (
+            state_of(saver.get_tuple(config_of(thread, info))) for info in infos
+        )
+    # What one of the two does not store can't be compared.
+    not_stored = sorted({*not_before, *not_after}) if infos[0] != infos[1] else []
+    found = changes(
+        *({name: each[name] for name in each if name not in not_stored} for each in (old, new))
+    )
     data = {
         "thread_id": thread,
         "checkpoint_ns": namespace,
         "from": infos[0].checkpoint_id,
         "to": infos[1].checkpoint_id,
         "channels": found,
+        "not_stored": not_stored,
     }
     output = session.output
 
     def render() -> None:
         if not found:
-            output.line("nothing changed")
+            output.line("nothing that is stored changed" if not_stored else "nothing changed")
         for channel, change in found.items():
             for style, line in _lines(channel, change, ""):
                 output.line(line, style)
+        for channel in not_stored:
+            output.line(f"? {channel}: {NOT_COMPARED}")
 
     output.show(data, render)
-
-
-def _state(saver: PostgresSnapshotSaver, thread: str, info: CheckpointInfo) -> dict[str, Any]:
-    found = saver.get_tuple(config_of(thread, info))
-    values = found.checkpoint["channel_values"] if found else {}
-    return {channel: value for channel, value in values.items() if is_state(channel)}
 
 
 def _lines(name: str, change: Change, indent: str) -> Iterator[tuple[str, str]]:

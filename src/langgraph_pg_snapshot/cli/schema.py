@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from langgraph_pg_snapshot.cli.places import check_exists, namespaces_of
 from langgraph_pg_snapshot.cli.session import Imports, Session, command, import_modules
 from langgraph_pg_snapshot.pictures.words import counted, shortened
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
@@ -89,6 +90,7 @@ def _check_thread(session: Session, thread: str, imports: list[str] | None) -> N
     import_modules(imports)
     with session.saver(SnapshotSerializer()) as saver:
         found = list(saver.check(thread))
+        check_exists(namespaces_of(session, thread), thread, "")
     output = session.output
 
     def render() -> None:

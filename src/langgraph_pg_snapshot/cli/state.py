@@ -1,4 +1,4 @@
-"""show: what is in a thread; and how the checkpoint is found that a person means."""
+"""show: what is in a thread."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot.cli.output import Output, age
+from langgraph_pg_snapshot.cli.places import (
+    NotThereError,
+    config_of,
+    described,
+    find_checkpoint,
+    state_of,
+)
 from langgraph_pg_snapshot.cli.session import Session, command
-from langgraph_pg_snapshot.errors import SnapshotError
 from langgraph_pg_snapshot.listings import CheckpointInfo
-from langgraph_pg_snapshot.pictures import HistoryStep
 from langgraph_pg_snapshot.pictures.readable import (
     bare,
     elements,
@@ -21,11 +25,15 @@ from langgraph_pg_snapshot.pictures.readable import (
     is_opaque,
     readable,
 )
-from langgraph_pg_snapshot.pictures.words import counted, shortened
+from langgraph_pg_snapshot.pictures.words import shortened
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
 Thread = Annotated[str, typer.Argument(help="The thread.")]
 Namespace = Annotated[str, typer.Option(help="Its namespace; the root one without it.")]
+NOT_STORED = (
+    "a DeltaChannel, not stored in this checkpoint: the application's graph.get_state(config) has "
+    "its value, and the view of messages those of the newest state"
+)
 _NOTHING = object()
 
 
@@ -56,11 +64,11 @@ def show(
         info = find_checkpoint(saver, thread, namespace, checkpoint)
         if channel is not None:
             values = {channel: _channel(saver, info, thread, channel, last)}
+            not_stored: list[str] = []
             interrupts: list[Any] = []
         else:
             found = saver.get_tuple(config_of(thread, info))
-            stored = found.checkpoint["channel_values"] if found else {}
-            values = {name: bare(stored[name]) for name in sorted(stored) if is_state(name)}
+            values, not_stored = state_of(found)
             interrupts = _interrupts((found.pending_writes if found else None) or ())
     if last is not None:
         values = {name: _end_of(value, last) for name, value in values.items()}
@@ -69,33 +77,11 @@ def show(
         **described(info, namespace),
         "metadata": dict(info.metadata),
         "state": values,
+        "not_stored": not_stored,
         "interrupts": interrupts,
         "opaque": [name for name, value in values.items() if is_opaque(value)],
     }
     session.output.show(data, lambda: _show_state(session.output, data, info, full=full))
-
-
-def described(info: CheckpointInfo | HistoryStep, namespace: str) -> dict[str, Any]:
-    """What JSON says of a checkpoint."""
-    return {
-        "checkpoint_ns": namespace,
-        "checkpoint_id": info.checkpoint_id,
-        "parent_checkpoint_id": info.parent_checkpoint_id,
-        "created_at": info.created_at,
-        "step": info.step,
-        "source": info.source,
-    }
-
-
-def config_of(thread: str, info: CheckpointInfo) -> Any:
-    """The config that names it."""
-    return {
-        "configurable": {
-            "thread_id": thread,
-            "checkpoint_ns": info.checkpoint_ns,
-            "checkpoint_id": info.checkpoint_id,
-        }
-    }
 
 
 def _channel(
@@ -111,7 +97,7 @@ def _channel(
     except ValueError:  # no list, as it is stored: a tuple, or a DeltaChannel's snapshot
         value = saver.get_channel(thread, channel, **place)
     if value is _NOTHING:
-        raise SnapshotError(
+        raise NotThereError(
             f"checkpoint {info.checkpoint_id!r} of thread {thread!r} has no channel {channel!r}"
         )
     return bare(value)
@@ -159,39 +145,9 @@ def _show_state(
                 output.line(f"  {key}: {shortened(readable(field), length)}")
         else:
             output.line(f"{name}: {shortened(readable(value), length)}")
+    for name in data["not_stored"]:
+        output.line()
+        output.line(f"{name}: {NOT_STORED}")
     for asked in data["interrupts"]:
         output.line()
         output.line(f"waits for an answer: {shortened(readable(asked), length)}", "yellow")
-
-
-def find_checkpoint(
-    saver: PostgresSnapshotSaver, thread: str, namespace: str, wanted: str
-) -> CheckpointInfo:
-    """The checkpoint that a person means."""
-    limit = 1 if wanted == "newest" else None
-    found = list(saver.history(thread, checkpoint_ns=namespace, limit=limit))
-    check_exists(found, thread, namespace)
-    if wanted == "newest":
-        return found[0]
-    if wanted == "oldest":
-        return found[-1]
-    exact = [each for each in found if each.checkpoint_id == wanted]
-    alike = exact or [each for each in found if wanted in each.checkpoint_id]
-    if len(alike) != 1:
-        how_many = counted(len(alike), "checkpoint") if alike else "no checkpoint"
-        raise SnapshotError(
-            f"thread {thread!r} has {how_many} like {wanted!r}: "
-            f"'langgraph-pg-snapshot history' lists them"
-        )
-    return alike[0]
-
-
-def check_exists(found: Sequence[object], thread: str, namespace: str) -> None:
-    """Complain of a thread that has no checkpoint there.
-
-    Raises:
-        SnapshotError: There is none.
-    """
-    if not found:
-        place = f" in namespace {namespace!r}" if namespace else ""
-        raise SnapshotError(f"there is no thread {thread!r}{place}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import quote, unquote
 
 import typer
 
@@ -54,7 +56,8 @@ def threads(
     page = found[:limit]
     following = None
     if len(found) > limit:
-        following = f"{page[-1].updated_at.isoformat()}/{page[-1].thread_id}"
+        # In characters that no shell and no terminal takes for anything else.
+        following = f"{page[-1].updated_at.isoformat()}/{quote(page[-1].thread_id)}"
     output = session.output
 
     def render() -> None:
@@ -63,7 +66,7 @@ def threads(
             [(t.thread_id, t.checkpoints, age(t.updated_at), _said(t)) for t in page],
         )
         if following is not None:
-            output.note(f"more: --after {following!r}")
+            output.note(f"more: --after {shlex.quote(following)}")
 
     output.show(
         {"threads": [t._replace(metadata=dict(t.metadata)) for t in page], "next": following},
@@ -85,7 +88,7 @@ def _cursor(text: str) -> ThreadInfo:
         raise typer.BadParameter(
             f"--after takes what the page before printed as its next one, not {text!r}"
         )
-    return ThreadInfo(thread_id, updated_at, updated_at)
+    return ThreadInfo(unquote(thread_id), updated_at, updated_at)
 
 
 def copy(

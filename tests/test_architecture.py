@@ -51,7 +51,7 @@ MAY_IMPORT = {
         *("errors", "models", "serializer", "sql", "_plans", "_operation", "_lifecycle", "saver"),
         *("_arguments", "_conninfo"),
     },
-    "embedded": {"errors"},
+    "embedded": {"errors", "_arguments"},
     "cli": {
         *("errors", "models", "listings", "pictures", "saver", "serializer", "sql", "_plans"),
         *("transfer", "embedded", "_conninfo"),

@@ -157,7 +157,7 @@ def check_list(argument: str, value: object, of: str, hint: str = "") -> list[An
         return list(value)
 
 
-def check_bool(argument: str, value: bool) -> bool:  # noqa: FBT001 -- it is the value to check
+def check_bool(argument: str, value: object) -> bool:
     """Return a bool.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from langgraph_pg_snapshot.errors import InvalidArgumentError
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 
 
 def parsed(conninfo: str, named: str) -> dict[str, Any]:
@@ -20,6 +20,9 @@ def parsed(conninfo: str, named: str) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: It is none. Its text is not repeated, since it may hold a password.
     """
+    if not isinstance(conninfo, str):
+        raise ArgumentTypeError(f"{named} must be a str, got {type(conninfo).__name__}")
+    conninfo = str.__str__(conninfo)  # a subclass may say something else each time
     scheme, is_url, rest = conninfo.partition("://")
     if is_url and scheme in ("postgresql", "postgres"):
         # libpq ends the credentials at the first "@", if that is before the first "/". What comes

@@ -236,6 +236,7 @@ def pool_settings(
             f"pool sizes must be 0 <= min_size <= max_size and max_size >= 1, got "
             f"min_size={min_size}, max_size={max_size}"
         )
+    given = {} if kwargs is None else kwargs
     return PoolSettings(
         conninfo,
         min_size,
@@ -243,5 +244,5 @@ def pool_settings(
         check_seconds("timeout", timeout),
         check_seconds("max_idle", max_idle),
         check_seconds("max_lifetime", max_lifetime),
-        {check_id("kwargs key", name): v for name, v in check_dict("kwargs", kwargs or {}).items()},
+        {check_id("kwargs key", name): v for name, v in check_dict("kwargs", given).items()},
     )

@@ -16,6 +16,13 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from typing_extensions import Self
 
+from langgraph_pg_snapshot._arguments import (
+    check_dict,
+    check_id,
+    check_seconds,
+    reading_argument,
+    shown,
+)
 from langgraph_pg_snapshot.embedded.errors import EmbeddedServerError
 from langgraph_pg_snapshot.embedded.launch import Options, Running, launch
 from langgraph_pg_snapshot.errors import InvalidArgumentError
@@ -74,8 +81,17 @@ class EmbeddedServer:
             InvalidArgumentError: An argument is out of range, or the server already runs in this
                 process with others.
         """
-        if port is not None and not 0 < port < 65536:  # noqa: PLR2004 - the range of TCP ports
-            raise InvalidArgumentError(f"port must be from 1 to 65535, not {port}")
+        if port is not None and (type(port) is not int or not 0 < port < 65536):  # noqa: PLR2004 - the range of TCP ports
+            raise InvalidArgumentError(f"port must be from 1 to 65535, not {shown(port)}")
+        timeout = check_seconds("timeout", timeout, or_0=True)
+        settings = {
+            check_id("settings", name): check_id(f"settings[{name!r}]", value)
+            for name, value in check_dict("settings", settings).items()
+        }
+        for argument, directory in (("path", path), ("bindir", bindir)):
+            if directory is not None:
+                with reading_argument(argument):
+                    check_id(argument, os.fspath(directory))
         if reserved := _RESERVED & settings.keys():
             raise InvalidArgumentError(
                 f"settings can't have {', '.join(sorted(reserved))}: use path and port"

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from langgraph_pg_snapshot._arguments import reading_argument
+from langgraph_pg_snapshot._arguments import check_dict, reading_argument
+from langgraph_pg_snapshot._arguments import shown as shown_argument
 from langgraph_pg_snapshot.errors import (
     ArgumentTypeError,
     DeserializationError,
@@ -70,11 +71,17 @@ class SnapshotSerializer:
         on_unknown_type: OnUnknownType = "raise",
         max_depth: int = DEFAULT_MAX_DEPTH,
     ) -> None:
-        if not 1 <= max_depth <= _MAX_DEPTH:
-            raise ValueError(f"max_depth is from 1 to {_MAX_DEPTH}, not {max_depth}")
-        if on_unknown_type not in ("raise", "fields"):
-            raise ValueError(f"on_unknown_type is 'raise' or 'fields', not {on_unknown_type!r}")
-        allowed, upgrades = _check_allowed(allowed_types), _check_upgrades(upgrades or {})
+        if type(max_depth) is not int or not 1 <= max_depth <= _MAX_DEPTH:
+            raise ValueError(
+                f"max_depth is from 1 to {_MAX_DEPTH}, not {shown_argument(max_depth)}"
+            )
+        said = shown_argument(on_unknown_type)
+        if said not in ("'raise'", "'fields'"):
+            raise ValueError(f"on_unknown_type is 'raise' or 'fields', not {said}")
+        if strict is not None and not isinstance(strict, bool):
+            raise ArgumentTypeError(f"strict is True, False or None, not {shown_argument(strict)}")
+        allowed = _check_allowed(allowed_types)
+        upgrades = _check_upgrades(check_dict("upgrades", {} if upgrades is None else upgrades))
         if strict is None:
             strict = os.environ.get("LANGGRAPH_STRICT_MSGPACK", "").lower() in ("1", "true", "yes")
         self.max_depth = max_depth
@@ -199,11 +206,12 @@ class SnapshotSerializer:
 
 def _check_allowed(allowed_types: Iterable[type]) -> tuple[type, ...]:
     if isinstance(allowed_types, (type, str)):
-        raise ValueError(f"allowed_types is a list of classes, not {allowed_types!r}")  # noqa: TRY004  # one kind of error for arguments
-    allowed = tuple(allowed_types)
+        raise ValueError(f"allowed_types is a list of classes, not {shown_argument(allowed_types)}")  # noqa: TRY004  # one kind of error for arguments
+    with reading_argument("allowed_types"):
+        allowed = tuple(allowed_types)
     for cls in allowed:
         if not isinstance(cls, type):
-            raise ValueError(f"allowed_types has classes, not {cls!r}")  # noqa: TRY004  # as above
+            raise ValueError(f"allowed_types has classes, not {shown_argument(cls)}")  # noqa: TRY004  # as above
     return allowed
 
 
@@ -211,10 +219,12 @@ def _check_upgrades(
     upgrades: Mapping[str, type | Callable[..., Any]],
 ) -> Mapping[str, type | Callable[..., Any]]:
     for name, upgrade in upgrades.items():
-        if ":" not in name:
-            raise ValueError(f"upgrades has {name!r}, which is not a 'module:Qualified.Name'")
+        said = shown_argument(name)
+        if not isinstance(name, str) or ":" not in str.__str__(name):
+            raise ValueError(f"upgrades has {said}, which is not a 'module:Qualified.Name'")
         if not callable(upgrade):
-            message = f"upgrades has {upgrade!r} for {name!r}: pass a class or a function"
+            wrong = shown_argument(upgrade)
+            message = f"upgrades has {wrong} for {said}: pass a class or a function"
             raise ValueError(message)  # noqa: TRY004  # as above
     return upgrades
 

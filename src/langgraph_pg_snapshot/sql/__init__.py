@@ -16,7 +16,7 @@ from importlib.resources import files
 
 from psycopg import sql
 
-from langgraph_pg_snapshot._arguments import shown
+from langgraph_pg_snapshot._arguments import check_bool, shown
 from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 
 # PostgreSQL cuts longer identifiers short without an error (NAMEDATALEN - 1).
@@ -122,7 +122,7 @@ class Queries:
     ) -> None:
         self.table_name = prefix = check_identifier("table_name", table_name)
         self.schema = None if schema is None else check_identifier("schema", schema)
-        self.tenants = tenants
+        self.tenants = check_bool("tenants", tenants)
         suffixes = {table: table for table in RELATIONS}
         if tenants:
             suffixes |= _SUFFIXES_FOR_TENANTS

@@ -11,6 +11,7 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from langgraph_pg_snapshot._arguments import check_bool, check_thread_id, reading_argument
 from langgraph_pg_snapshot.errors import ArgumentTypeError
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
@@ -68,13 +69,14 @@ def import_threads(
         raise ArgumentTypeError(
             f"saver must be a PostgresSnapshotSaver, got {type(saver).__name__}"
         )
+    _check_switches(dry_run, verify, on_progress)
     return Transfer(
         source_of(source),
         partial(SnapshotThreadToFill, saver),
         dry_run=dry_run,
         verify=verify,
         serde=_lossy(saver.serde),
-        on_progress=on_progress or _ignore,
+        on_progress=_ignore if on_progress is None else on_progress,
     ).run(_ids(thread_ids))
 
 
@@ -123,6 +125,7 @@ def export_threads(
         raise ArgumentTypeError(
             f"saver must be a PostgresSnapshotSaver, got {type(saver).__name__}"
         )
+    _check_switches(dry_run, verify, on_progress)
     ids = _ids(thread_ids)
     with _opened(target, dry_run=dry_run) as (thread_of, serde):
         return Transfer(
@@ -131,7 +134,7 @@ def export_threads(
             dry_run=dry_run,
             verify=verify,
             serde=_lossy(serde),
-            on_progress=on_progress or _ignore,
+            on_progress=_ignore if on_progress is None else on_progress,
         ).run(ids)
 
 
@@ -162,12 +165,24 @@ def source_of(source: Source | BaseCheckpointSaver[Any]) -> Source:
     return source
 
 
+def _check_switches(dry_run: object, verify: object, on_progress: object) -> None:
+    check_bool("dry_run", dry_run)
+    check_bool("verify", verify)
+    if on_progress is not None and not callable(on_progress):
+        raise ArgumentTypeError(
+            f"on_progress must be a function or None, got {type(on_progress).__name__}"
+        )
+
+
 def _ids(thread_ids: Iterable[str] | None) -> list[str] | None:
     if isinstance(thread_ids, (str, bytes)):
         raise ArgumentTypeError(
             f"thread_ids must be a list of str, got {type(thread_ids).__name__}: pass [thread_id]"
         )
-    return None if thread_ids is None else list(thread_ids)
+    if thread_ids is None:
+        return None
+    with reading_argument("thread_ids"):
+        return [check_thread_id(thread_id) for thread_id in thread_ids]
 
 
 def _lossy(serde: SerializerProtocol) -> SerializerProtocol | None:

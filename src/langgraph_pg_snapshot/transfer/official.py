@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_pg_snapshot.errors import SchemaError
+from langgraph_pg_snapshot.sql import check_identifier
 from langgraph_pg_snapshot.transfer.foreign import (
     Loader,
     ReadOnlyConnection,
@@ -44,7 +45,7 @@ class OfficialTables:
             JsonPlusSerializer.
 
     Raises:
-        InvalidArgumentError: conninfo can't be parsed.
+        InvalidArgumentError: conninfo can't be parsed, or a name is no identifier.
     """
 
     conninfo: str = field(repr=False)
@@ -53,6 +54,8 @@ class OfficialTables:
 
     def __post_init__(self) -> None:
         label_of(self.conninfo)
+        if self.schema is not None:
+            check_identifier("schema", self.schema)
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from langgraph_pg_snapshot._plans.state import CHECKPOINT_FORMAT
 from langgraph_pg_snapshot.errors import SchemaError
+from langgraph_pg_snapshot.sql import check_identifier
 from langgraph_pg_snapshot.transfer.foreign import (
     ReadOnlyConnection,
     label_of,
@@ -49,7 +50,7 @@ class PlainTable:
             JSON as it is. `langchain_core.messages.messages_from_dict` and the like go here.
 
     Raises:
-        InvalidArgumentError: conninfo can't be parsed.
+        InvalidArgumentError: conninfo can't be parsed, or a name is no identifier.
     """
 
     conninfo: str = field(repr=False)
@@ -59,6 +60,9 @@ class PlainTable:
 
     def __post_init__(self) -> None:
         label_of(self.conninfo)
+        check_identifier("table", self.table)
+        if self.schema is not None:
+            check_identifier("schema", self.schema)
 
     @property
     def label(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from langgraph_pg_snapshot._arguments import reading_argument
 from langgraph_pg_snapshot.errors import InvalidArgumentError, SchemaError
 from langgraph_pg_snapshot.transfer.foreign import Loader, reading, statement
 from langgraph_pg_snapshot.transfer.threads import (
@@ -42,7 +43,9 @@ class SqliteFile:
     serde: SerializerProtocol = field(default_factory=JsonPlusSerializer)
 
     def __post_init__(self) -> None:
-        if not Path(self.path).is_file():
+        with reading_argument("path"):
+            is_there = Path(self.path).is_file()
+        if not is_there:
             raise InvalidArgumentError(f"path: there is no file {os.fspath(self.path)!r}")
 
     @property

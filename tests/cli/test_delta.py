@@ -44,6 +44,12 @@ def test_show_names_channels_that_are_not_stored(fill):
     assert "DeltaChannel" in refused.err
 
 
+def test_threads_does_not_list_the_counters(fill):
+    run = fill(every=1000)
+    assert "counters" in run("show", "liam", "--json").out
+    assert "counters" not in run("threads").out
+
+
 def test_show_of_a_snapshot_has_nothing_to_add(fill):
     run = fill(every=1)
     found = run("show", "liam", "--json").json

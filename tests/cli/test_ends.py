@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from commands import NEEDED, ON_A_DATABASE, options_of
+from commands import NAMES, NEEDED, ON_A_DATABASE, options_of
 from psycopg.conninfo import conninfo_to_dict
 from shop_threads import Run
 
+from langgraph_pg_snapshot import PostgresSnapshotSaver
 from langgraph_pg_snapshot.cli import output
 from langgraph_pg_snapshot.embedded import EmbeddedServer
 
@@ -43,11 +45,12 @@ def test_wrong_password(guarded: dict[str, str], run_on: Run, command: str, form
     dsn = guarded[form]
     for given, options in ((dsn, ()), (None, ("--dsn", dsn)), (dsn, ("--json",))):
         done = run_on(given, command, *NEEDED.get(command, ()), *options)
-        assert (done.code, done.out) == (1, "")
+        assert done.code == 1
+        assert bool(done.out) == ("--json" in options)
         assert is_one_line(done.err)
         assert "password authentication failed" in done.err
-        assert WRONG not in done.err
-        assert quote(WRONG) not in done.err
+        for secret in (WRONG, quote(WRONG)):
+            assert secret not in done.out + done.err
 
 
 @pytest.mark.parametrize(
@@ -109,6 +112,13 @@ def test_tables_are_not_there_and_are_not_made(database: str, run_on: Run, comma
         (["import", "mysql://me:geheim@host/db"], "SOURCE is not a PostgreSQL connection string"),
         (["export", "mysql://me:geheim@host/db"], "TARGET is not a PostgreSQL connection string"),
         (["stats", "postgresql://me:geheim@host/db"], "unexpected extra argument"),
+        (["stats", "postgresql://me:x@geheim@host/db"], "unexpected extra argument"),
+        (["stats", "postgresql://me:x/y@geheim@host/db"], "unexpected extra argument"),
+        (["stats", "postgresql://me:ge heim geheim@host/db"], "unexpected extra argument"),
+        (["stats", "me:geheim@host/db"], "unexpected extra argument"),
+        (["stats", "me:x@geheim@host/db"], "unexpected extra argument"),
+        (["me:geheim@host/db"], "No such command"),
+        (["import", "me:geheim@host/db"], "there is no file"),
         (["stats", "password=geheim host=x"], "unexpected extra argument"),
         (["stats", "--dsm=postgresql://me:geheim@host/db"], "No such option"),
         (["sql", "--since", "x"], "--since"),
@@ -123,10 +133,10 @@ def test_tables_are_not_there_and_are_not_made(database: str, run_on: Run, comma
 )
 def test_misuse(ready_database: str, run_on: Run, arguments: list[str], said: str):
     done = run_on(ready_database, *arguments)
-    assert (done.code, done.out) == (2, "")
+    assert (done.code, bool(done.out)) == (2, "--json" in arguments)
     assert is_one_line(done.err)
     assert said.lower() in done.err.lower()
-    assert "geheim" not in done.err
+    assert "heim" not in done.out + done.err
 
 
 @pytest.mark.parametrize(
@@ -159,6 +169,59 @@ def test_bug_is_told_in_one_line(ready_database: str, run_on: Run, monkeypatch: 
     )
 
 
+@pytest.mark.parametrize("command", NAMES)
+def test_json_of_an_error(run_on: Run, tmp_path: Path, command: str):
+    """What was to be called another way; what could not be reached."""
+    calls = {
+        "misuse": ("--no-such-option", "--json"),
+        "ConnectionUnavailableError": (
+            *NEEDED.get(command, ()),
+            "--json",
+            *("--dsn", f"host={tmp_path} user=me password=geheim"),
+        ),
+    }
+    for kind, arguments in calls.items():
+        if kind != "misuse" and command not in ON_A_DATABASE:
+            continue
+        done = run_on(None, command, *arguments)
+        assert done.code == (2 if kind == "misuse" else 1)
+        assert set(done.json) == {"error"}
+        assert set(done.json["error"]) == {"kind", "message"}
+        assert done.json["error"]["kind"] == kind
+        assert done.err == f"langgraph-pg-snapshot: {done.json['error']['message']}\n"
+        assert "geheim" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["threads", "--table-name", "others"], 1, "SchemaError"),
+        (["show", "nobody"], 1, "NotThereError"),
+        (["history", "nobody"], 1, "NotThereError"),
+        (["diff", "nobody", "oldest"], 1, "NotThereError"),
+        (["check", "--thread", "nobody"], 1, "NotThereError"),
+        (["copy", "nobody", "kim"], 1, "NotThereError"),
+        (["copy", "kim", "kim"], 2, "misuse"),
+        (["threads", "--limit", "0"], 2, "misuse"),
+        (["nonsense"], 2, "misuse"),
+        (["show", "x" * 2000], 1, "InvalidArgumentError"),
+        (["show", "nobody \udcff"], 1, "InvalidArgumentError"),
+        (["line\nbreak \x1b[2J \udcff"], 2, "misuse"),
+    ],
+)
+def test_json_tells_of_which_kind_an_error_is(
+    ready_database: str, run_on: Run, arguments: list[str], code: int, kind: str
+):
+    plain = run_on(ready_database, *arguments)
+    assert (plain.code, plain.out) == (code, "")
+    done = run_on(ready_database, *arguments, "--json")
+    assert (done.code, done.json["error"]["kind"]) == (code, kind)
+    assert done.err == plain.err
+    assert is_one_line(done.err)
+    # What comes after "--" is no option.
+    assert run_on(ready_database, "nonsense", "--", "--json").out == ""
+
+
 def test_every_command_has_the_common_options():
     for command in ("setup", "sql", *ON_A_DATABASE):
         assert options_of(command)[-5:] == [
@@ -174,8 +237,6 @@ def test_help_is_what_a_call_without_arguments_gets(run_on: Run):
 
 
 def test_control_characters_of_threads_do_not_reach_the_terminal(ready_database: str, run_on: Run):
-    from langgraph_pg_snapshot import PostgresSnapshotSaver
-
     with PostgresSnapshotSaver(ready_database) as saver:
         saver.save_state("evil\x1b[2J", {"title": "\x1b]0;owned\x07", "[red]markup": "[bold]x"})
     for command in (["threads"], ["show", "evil\x1b[2J"], ["history", "evil\x1b[2J"], ["stats"]):
@@ -186,3 +247,19 @@ def test_control_characters_of_threads_do_not_reach_the_terminal(ready_database:
     shown = run_on(ready_database, "show", "evil\x1b[2J").out
     assert "title: \\x1b]0;owned\\x07" in shown
     assert "[red]markup: [bold]x" in shown
+
+
+def test_line_breaks_of_threads_forge_no_lines(ready_database: str, run_on: Run):
+    forged = "x\n● forged\ttwice\u2028thrice"
+    shown = "x\\n● forged\\ttwice\\u2028thrice"
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state(forged, {"c\nhannel": {"k\ney": "value"}})
+        assert saver.history_graph(forged).text.splitlines()[0].startswith(shown)
+    for command in (["threads"], ["show", forged], ["history", forged], ["stats"]):
+        out = run_on(ready_database, *command).out
+        told = [each for each in out.splitlines() if "forged" in each or "thrice" in each]
+        assert told
+        assert all(each.startswith(shown) for each in told)
+    lines = run_on(ready_database, "show", forged).out.splitlines()
+    assert lines[3:] == ["c\\nhannel", "  k\\ney: value"]
+    assert len(run_on(ready_database, "history", forged).out.splitlines()) == 2

@@ -176,6 +176,43 @@ def test_interrupted_command_ends_tidily(waiting: tuple[subprocess.Popen[str], p
     assert (process.returncode, out, err) == (130, "", "")
 
 
+def test_interrupted_question_ends_like_any_command(script: Path, ready_database: str):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        saver.save_state("liam", {"a": 1})
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [script, "erase", "liam"],
+        env=environment(DATABASE_URL=ready_database),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        told = process.stdout.readline()
+        assert told.startswith("would remove 1 thread")
+        assert process.stdout.read(len("Remove this?")) == "Remove this?"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, err) == (130, "langgraph-pg-snapshot: nothing was done\n")
+    with PostgresSnapshotSaver(ready_database) as saver:
+        assert saver.load_state("liam") == {"a": 1}
+
+
+@pytest.mark.parametrize("module", ["langgraph_pg_snapshot", "langgraph_pg_snapshot.cli"])
+def test_modules_can_be_run(module: str):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "sql", "--json"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(json.loads(done.stdout)) == {"version", "ddl", "grants"}
+    assert done.stderr == ""
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path):
     for name in ("typer", "rich"):
         (tmp_path / f"{name}.py").write_text(

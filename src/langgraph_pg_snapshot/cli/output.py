@@ -15,11 +15,13 @@ from rich import box
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_pg_snapshot.pictures.words import clean
+from langgraph_pg_snapshot.pictures.words import clean_line
 
 # What is not a terminal is not to be wrapped: the lines go to a file, or to grep.
 UNWRAPPED = 1_000
-_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)[^\s@]*@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)\S*@")
+# Of a word that need not begin with a scheme.
+_WORD_PASSWORD = re.compile(r"([^:/@]*:)(?!//).*@", re.DOTALL)
 _KEY_PASSWORD = re.compile(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -47,8 +49,8 @@ class Output:
             render()
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print a line."""
-        self.console.print(Text(clean(text), style), soft_wrap=True)
+        """Print a line; line breaks in it are shown as escapes."""
+        self.console.print(Text(clean_line(text), style), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; columns whose name begins with ">" stand to the right."""
@@ -62,7 +64,7 @@ class Output:
                 overflow="fold",
             )
         for row in rows:
-            table.add_row(*(Text(clean(str(cell))) for cell in row))
+            table.add_row(*(Text(clean_line(str(cell))) for cell in row))
         self.console.print(table)
 
     def note(self, text: str) -> None:
@@ -80,7 +82,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def note(text: str) -> None:
     """Say something on stderr, without a password in it."""
-    console(stderr=True).print(Text(clean(scrubbed(text))), soft_wrap=True)
+    console(stderr=True).print(Text(clean_line(scrubbed(text))), soft_wrap=True)
 
 
 def dumps(data: Any) -> str:
@@ -104,6 +106,17 @@ def _plain(value: Any) -> Any:
 def scrubbed(text: str) -> str:
     """Text without the passwords of connection strings that may stand in it."""
     return _KEY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1***@", text))
+
+
+def without_passwords(text: str, arguments: Iterable[str]) -> str:
+    """Text that may repeat arguments of the command line, without passwords that are in those.
+
+    An argument that lies where none belongs need not look like a connection string.
+    """
+    for argument in arguments:
+        if "@" in argument:
+            text = text.replace(argument, _WORD_PASSWORD.sub(r"\1***@", argument, count=1))
+    return text
 
 
 def age(moment: datetime) -> str:

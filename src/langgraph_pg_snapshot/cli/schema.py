@@ -138,6 +138,7 @@ def sql(
         output.line("-- Run it in one transaction.")
         for part in filter(None, (statements, rights)):
             output.line()
-            output.line(part.rstrip())
+            for line in part.rstrip().split("\n"):
+                output.line(line)
 
     output.show({"version": migrations()[-1].version, "ddl": statements, "grants": rights}, render)

@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote
 import typer
 
 from langgraph_pg_snapshot.cli.output import age
+from langgraph_pg_snapshot.cli.places import NotThereError
 from langgraph_pg_snapshot.cli.session import Session, command, parsed_pairs
-from langgraph_pg_snapshot.errors import SnapshotError
 from langgraph_pg_snapshot.listings import ThreadInfo, counts_of, tables_of
 from langgraph_pg_snapshot.pictures.readable import readable
 from langgraph_pg_snapshot.pictures.words import counted, said, shortened
@@ -101,9 +101,11 @@ def copy(
     ] = False,
 ) -> None:
     """Copy a thread inside the server."""
+    if source == target:
+        raise typer.BadParameter(f"SOURCE and TARGET are both {source!r}: name another target")
     with session.saver() as saver:
         if not saver.history(source, limit=1):
-            raise SnapshotError(f"there is no thread {source!r}")
+            raise NotThereError(f"there is no thread {source!r}")
         saver.copy_thread(source, target, head_only=head_only)
         copied = len(saver.history(target))
     session.output.show(

@@ -10,7 +10,7 @@ from typing import Any
 from langgraph_pg_snapshot.pictures import mermaid, svg
 from langgraph_pg_snapshot.pictures.steps import HistoryStep, told
 from langgraph_pg_snapshot.pictures.tree import placed
-from langgraph_pg_snapshot.pictures.words import clean, counted, moment, not_shown
+from langgraph_pg_snapshot.pictures.words import clean_line, counted, moment, not_shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class HistoryGraph:
     def text(self) -> str:
         """The tree in characters, a checkpoint a line."""
         older = [not_shown(self.left_out)] if self.left_out else []
-        return "\n".join([clean(self.caption), *tree_lines(self.steps, moment), *older])
+        return "\n".join([clean_line(self.caption), *tree_lines(self.steps, moment), *older])
 
     @property
     def caption(self) -> str:
@@ -73,5 +73,5 @@ def tree_lines(steps: Sequence[HistoryStep], when: Callable[[datetime], str]) ->
     by_id = {each.checkpoint_id: each for each in steps}
     for each, place in placed({i: step.parent_checkpoint_id for i, step in by_id.items()}):
         step = by_id[each]
-        parts = [clean(each), when(step.created_at), *(text for _, text in told(step))]
+        parts = [clean_line(each), when(step.created_at), *(text for _, text in told(step))]
         yield "│ " * place + "● " + "  ".join(parts)

@@ -14,14 +14,21 @@ _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
+_BREAKS = re.compile("[\t\n\u2028\u2029]")
+_ESCAPES = {"\t": r"\t", "\n": r"\n"}
 # LangGraph's word about the newest checkpoint, not about the thread.
-_OF_THE_STEP = ("source", "step", "parents")
+_OF_THE_STEP = ("source", "step", "parents", "counters_since_delta_snapshot")
 _BYTES = 1_024
 
 
 def clean(text: str) -> str:
     """Text whose control characters, and others that show as none, are written as escapes."""
     return _UNSHOWN.sub(_escape, text)
+
+
+def clean_line(text: str) -> str:
+    """Such text for a place that is one line: tabs and line breaks are escapes, too."""
+    return _BREAKS.sub(lambda found: _ESCAPES.get(found[0]) or _escape(found), clean(text))
 
 
 def _escape(found: re.Match[str]) -> str:

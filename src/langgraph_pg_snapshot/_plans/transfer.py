@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from langgraph.checkpoint.base import PendingWrite
+
+from langgraph_pg_snapshot._plans.read import load_writes
 from langgraph_pg_snapshot._plans.steps import Plan, Row, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.models import Target
@@ -21,21 +24,32 @@ def count_threads(store: Store) -> Plan[int]:
     return int(threads)
 
 
-def contents(store: Store, thread_id: str) -> Plan[tuple[list[Row], list[Row]]]:
-    """A thread's checkpoints with their parents, and how much each of its tasks wrote."""
+def contents(store: Store, thread_id: str) -> Plan[tuple[list[Row], list[Row], list[str]]]:
+    """A thread's checkpoints with their parents, what each of its tasks wrote, what was shortened.
+
+    (How much a task wrote, and the namespaces that lost their first checkpoint.)
+    """
     params = {"thread_id": thread_id}
     places = yield Stmt(store.queries("transfer_places"), params)
     tasks = yield Stmt(store.queries("transfer_tasks"), params)
-    return places, tasks
+    shortened = yield Stmt(store.queries("transfer_shortened"), params)
+    return places, tasks, [namespace for (namespace,) in shortened]
+
+
+def pending_writes(store: Store, target: Target) -> Plan[list[PendingWrite]]:
+    """Read a checkpoint's pending writes, in the order of its tuple's."""
+    [row] = yield Stmt(store.queries("transfer_writes"), _place_of(target))
+    return load_writes(store, *row)
 
 
 def indices(store: Store, target: Target) -> Plan[list[Row]]:
     """Task, path, number and run of a checkpoint's pending writes, in the order of its tuple's."""
-    rows: list[Row] = yield Stmt(
-        store.queries("transfer_indices"),
-        {**target.key._asdict(), "checkpoint_id": target.checkpoint_id},
-    )
+    rows: list[Row] = yield Stmt(store.queries("transfer_indices"), _place_of(target))
     return rows
+
+
+def _place_of(target: Target) -> dict[str, str | None]:
+    return {**target.key._asdict(), "checkpoint_id": target.checkpoint_id}
 
 
 def unerase(store: Store, thread_id: str) -> Plan[None]:

@@ -29,8 +29,8 @@ FROM {checkpoints} AS c
 WHERE c.thread_id = %(thread_id)s::text
 
 -- name: official_tasks
--- How many writes each task left at each checkpoint of a thread.
-SELECT w.checkpoint_ns, w.checkpoint_id, w.task_id, count(*)
+-- How many writes each task left at each checkpoint of a thread; and of those that are replaced in place.
+SELECT w.checkpoint_ns, w.checkpoint_id, w.task_id, count(*), count(*) FILTER (WHERE w.idx < 0)
 FROM {checkpoint_writes} AS w
 WHERE w.thread_id = %(thread_id)s::text
 GROUP BY w.checkpoint_ns, w.checkpoint_id, w.task_id

@@ -18,8 +18,8 @@ SELECT checkpoint_ns, checkpoint_id, parent_checkpoint_id FROM checkpoints
 WHERE thread_id = :thread_id
 
 -- name: sqlite_tasks
--- How many writes each task left at each checkpoint of a thread.
-SELECT checkpoint_ns, checkpoint_id, task_id, count(*) FROM writes
+-- How many writes each task left at each checkpoint of a thread; and of those that are replaced in place.
+SELECT checkpoint_ns, checkpoint_id, task_id, count(*), sum(idx < 0) FROM writes
 WHERE thread_id = :thread_id
 GROUP BY checkpoint_ns, checkpoint_id, task_id
 

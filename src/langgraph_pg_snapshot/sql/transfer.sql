@@ -23,12 +23,26 @@ SELECT h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id
 FROM {history} AS h
 WHERE h.thread_id = %(thread_id)s::text
 
+-- name: transfer_shortened
+-- The namespaces of a thread whose oldest checkpoint is not their first one: that was removed.
+SELECT t.checkpoint_ns FROM {threads} AS t
+WHERE t.thread_id = %(thread_id)s::text AND t.created_at < (
+    SELECT h.created_at FROM {history} AS h
+    WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+    ORDER BY h.checkpoint_id LIMIT 1)
+
 -- name: transfer_tasks
--- How many writes each task left at each checkpoint of a thread.
-SELECT w.checkpoint_ns, w.checkpoint_id, w.task_id, count(*)
+-- How many writes each task left at each checkpoint of a thread; and of those that are replaced in place.
+SELECT w.checkpoint_ns, w.checkpoint_id, w.task_id, count(*), count(*) FILTER (WHERE w.idx < 0)
 FROM {writes} AS w
 WHERE w.thread_id = %(thread_id)s::text
 GROUP BY w.checkpoint_ns, w.checkpoint_id, w.task_id
+
+-- name: transfer_writes
+-- A checkpoint's pending writes.
+SELECT {write_columns} FROM {writes} AS w
+WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
+    AND w.checkpoint_id = %(checkpoint_id)s::text
 
 -- name: transfer_indices
 -- The numbers and runs of a checkpoint's pending writes, in the order in which get_checkpoint brings them.

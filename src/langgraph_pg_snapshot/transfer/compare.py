@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_pg_snapshot.transfer.same import difference
-from langgraph_pg_snapshot.transfer.threads import Found
+from langgraph_pg_snapshot.transfer.threads import Found, Place
 
 
 class Mismatch(NamedTuple):
@@ -24,7 +24,10 @@ _DROPPED = "writes"
 
 
 def mismatches(
-    want: Found, got: CheckpointTuple | None, serde: SerializerProtocol | None
+    want: Found,
+    got: CheckpointTuple | None,
+    serde: SerializerProtocol | None,
+    removed: Container[Place] = (),
 ) -> Iterator[Mismatch]:
     """In what a copy differs from its original.
 
@@ -33,6 +36,7 @@ def mismatches(
         got: The copy; None if it is not there.
         serde: The target's serializer, if it is one that does not bring back all as it was: then
             what it makes of a value is right.
+        removed: Checkpoints that one of both has no more: where one is, its child has no parent.
     """
     if got is None:
         yield Mismatch("(checkpoint)", "it is not there")
@@ -40,7 +44,9 @@ def mismatches(
     parent = (got.parent_config or {}).get("configurable", {}).get("checkpoint_id")
     # "exit" durability puts a checkpoint over itself; here that does not make it its own parent.
     own = want.parent_id if want.parent_id != want.place.checkpoint_id else None
-    if parent not in (own, want.parent_id):
+    if parent not in (own, want.parent_id) and not (
+        None in (parent, own) and Place(want.place.checkpoint_ns, parent or own or "") in removed
+    ):
         yield Mismatch("(parent)", f"{parent!r} instead of {want.parent_id!r}")
     copied: dict[str, Any] = dict(got.checkpoint)
     header = {**want.checkpoint, "id": want.place.checkpoint_id, "channel_values": None}
@@ -76,7 +82,7 @@ def _of_values(
             yield Mismatch(channel, "its value is missing")
         elif channel not in want:
             yield Mismatch(channel, "it has a value where there was none")
-        elif (found := _after(serde, got[channel], want[channel])) is not None:
+        elif (found := unlike(serde, got[channel], want[channel])) is not None:
             yield Mismatch(channel, found.removeprefix(": "))
 
 
@@ -89,11 +95,12 @@ def _of_writes(
         yield Mismatch("(pending writes)", f"{len(new)} writes instead of {len(old)}, or others")
         return
     for (_, channel, value), (_, _, copied) in zip(want.pending_writes, pending, strict=True):
-        if (found := _after(serde, copied, value)) is not None:
+        if (found := unlike(serde, copied, value)) is not None:
             yield Mismatch(channel, f"a pending write{found}")
 
 
-def _after(serde: SerializerProtocol | None, got: Any, want: Any) -> str | None:
+def unlike(serde: SerializerProtocol | None, got: Any, want: Any) -> str | None:
+    """In what a copied value differs from the original; None if it does not (see `mismatches`)."""
     found = difference(got, want)
     if found is None or serde is None:
         return found

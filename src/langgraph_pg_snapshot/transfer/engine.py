@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,43 +23,23 @@ from langgraph_pg_snapshot.transfer.threads import (
     ThreadToFill,
     UnreadableError,
 )
+from langgraph_pg_snapshot.transfer.work import Work, compare
 
 # A statement that fails with an error of these classes fails for what is stored: 22 is data, 23 are
 # constraints, 54 are limits. Any other would fail for the next thread as well.
 _OF_ITS_DATA = ("22", "23", "54")
 
 
-@dataclass(frozen=True)
-class Work:
-    """What of a thread is to be copied.
-
-    Attributes:
-        places: The checkpoints to copy, oldest first, with what tasks wrote at them.
-        touched: Checkpoints that are there, at which tasks wrote since.
-        is_new: The thread is not in the target.
-        went_on: The target has what the source has not: the thread was continued there.
-    """
-
-    places: Sequence[Place]
-    touched: Sequence[Place]
-    is_new: bool
-    went_on: bool
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether there is nothing to copy."""
-        return not self.places and not self.touched
-
-
-def compare(want: Contents, have: Contents, source: ThreadReader) -> Work:
-    """What is to be done to have in the target what the source has."""
-    missing = {task[0] for task, count in want.tasks.items() if have.tasks.get(task, 0) < count}
-    more = any(want.tasks.get(task, 0) < count for task, count in have.tasks.items())
-    extra = [p for p in have.parents if p not in want.parents and not source.made(p)]
-    order = want.oldest_first()
-    places = [place for place in order if place not in have.parents]
-    touched = [place for place in order if place in have.parents and place in missing]
-    return Work(places, touched, not have.parents, bool(extra) or more)
+_BOTH_WENT_ON = (
+    "the target has a thread of this id with other checkpoints, or one that was continued there "
+    "while the source went on, too; nothing was changed. Delete it there to have this one, or "
+    "leave this one out"
+)
+_UNCLEAR = (
+    "what was asked, answered or raised at this checkpoint is not the same on both sides, and "
+    "nothing tells which is newer; nothing was changed. Delete the thread in the target to have "
+    "this one, or leave this one out"
+)
 
 
 class _FailedError(Exception):
@@ -132,7 +113,7 @@ class _Thread:
                 self._fill(target, work)
                 self._count(work, want.tasks)
             if self._transfer.verify and not self._transfer.dry_run and not work.went_on:
-                self._verify(target, want)
+                self._verify(target, want, work.removed)
         except _FailedError as failure:
             report.problems.append(failure.problem)
 
@@ -140,21 +121,23 @@ class _Thread:
         try:
             want = self._source.contents()
             target = self._transfer.target(self._thread_id)
-            work = compare(want, target.contents(want), self._source)
+            have = target.contents(want)
+            work = compare(want, have, self._source, target, self._transfer.serde)
         except SnapshotError as error:
             raise self._failed(error) from error
         if not want.parents:
             raise _FailedError(
                 Problem(self._thread_id, "unreadable", "the source has no thread of this id")
             )
-        if work.went_on and not work.is_nothing:
+        if work.is_conflict:
+            ns, checkpoint_id = work.unclear or (None, None)
             raise _FailedError(
                 Problem(
                     self._thread_id,
                     "conflict",
-                    "the target has a thread of this id with other checkpoints, or one that was "
-                    "continued there while the source went on, too; nothing was changed. Delete "
-                    "it there to have this one, or leave this one out",
+                    _BOTH_WENT_ON if ns is None else _UNCLEAR,
+                    ns,
+                    checkpoint_id,
                 )
             )
         self._show(0, len(work.places) + len(work.touched), verifying=False)
@@ -197,8 +180,8 @@ class _Thread:
                     target.discard()
             raise failed from error
 
-    def _verify(self, target: ThreadToFill, want: Contents) -> None:
-        places = want.oldest_first()
+    def _verify(self, target: ThreadToFill, want: Contents, removed: AbstractSet[Place]) -> None:
+        places = [place for place in want.oldest_first() if place not in removed]
         for done, place in enumerate(places, start=1):
             try:
                 found = self._source.read(place)
@@ -207,7 +190,7 @@ class _Thread:
                 got = target.load(place)
             except SnapshotError as error:
                 raise self._failed(error, place, "different") from error
-            for mismatch in mismatches(found, got, self._transfer.serde):
+            for mismatch in mismatches(found, got, self._transfer.serde, removed):
                 self._report.problems.append(
                     Problem(self._thread_id, "different", mismatch.reason, *place, mismatch.part)
                 )

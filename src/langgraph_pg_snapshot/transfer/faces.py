@@ -43,8 +43,8 @@ def import_threads(
     Checkpoints keep their ids, parents, metadata, versions and times, pending writes their tasks
     and order, so that a run which was interrupted there goes on here. One thread is read at a time,
     one checkpoint of it at a time, the oldest first. An import that did not end is ended by doing
-    it again, and one that did changes nothing, but for what the source got since. While an import
-    goes on, nobody should run the threads on this saver.
+    it again, and one that did changes nothing, but for what the source got since. What was swept
+    here is not brought back. While an import goes on, nobody should run the threads on this saver.
 
     Args:
         saver: The saver to copy to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias
 
 import psycopg
@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 
 from langgraph_pg_snapshot.errors import SchemaError, SnapshotError
 from langgraph_pg_snapshot.transfer.foreign import reading
-from langgraph_pg_snapshot.transfer.official import OfficialTables
+from langgraph_pg_snapshot.transfer.official import OfficialReader, OfficialTables
 from langgraph_pg_snapshot.transfer.savers import SaverThreadToFill
-from langgraph_pg_snapshot.transfer.threads import Contents, ThreadToFill
+from langgraph_pg_snapshot.transfer.threads import Contents, Place, ThreadToFill, Write
 
 Opened: TypeAlias = tuple[Callable[[str], ThreadToFill], SerializerProtocol]
 
@@ -25,19 +25,24 @@ class _OfficialThreadToFill(SaverThreadToFill):
     """A thread of the official tables; they are asked for ids, where a listing reads values."""
 
     def __init__(
-        self, tables: OfficialTables, saver: BaseCheckpointSaver[Any], thread_id: str
+        self, reader: OfficialReader | None, saver: BaseCheckpointSaver[Any], thread_id: str
     ) -> None:
         super().__init__(saver, thread_id)
-        self._tables = tables
+        self._reader = reader
 
     def contents(self, wanted: Contents) -> Contents:
         """What there is of it."""
         del wanted
-        try:
-            with self._tables.open() as reader, reader.thread(self.thread_id) as thread:
-                return thread.contents()
-        except SchemaError:  # a dry run makes no tables
+        if self._reader is None:
             return Contents({}, {})
+        with self._reader.thread(self.thread_id) as thread:
+            return thread.contents()
+
+    def writes(self, place: Place) -> list[Write]:
+        """Read what tasks wrote at a checkpoint."""
+        assert self._reader is not None  # noqa: S101 -- contents() found some
+        with self._reader.thread(self.thread_id) as thread:
+            return thread.writes(place)
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened
         connection = psycopg.connect(
             tables.conninfo, autocommit=True, prepare_threshold=0, row_factory=dict_row
         )
-    with connection:
+    with connection, ExitStack() as stack:
         saver = PostgresSaver(connection, serde=tables.serde)
         with reading(tables.label, psycopg.Error):
             if tables.schema is not None:
@@ -68,4 +73,7 @@ def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened
                 )
             if not dry_run:
                 saver.setup()
-        yield (lambda thread_id: _OfficialThreadToFill(tables, saver, thread_id)), tables.serde
+        reader = None
+        with suppress(SchemaError) if dry_run else nullcontext():  # a dry run makes no tables
+            reader = stack.enter_context(tables.open())
+        yield (lambda thread_id: _OfficialThreadToFill(reader, saver, thread_id)), tables.serde

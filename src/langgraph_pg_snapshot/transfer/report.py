@@ -14,8 +14,9 @@ class Problem:
 
     Attributes:
         thread_id: The thread.
-        kind: "conflict": the target has a thread of this id with other checkpoints, nothing was
-            changed. "unreadable": the source holds a value that can't be built. "unstorable": the
+        kind: "conflict": the target has a thread of this id with other checkpoints, or interrupts,
+            answers or errors differ and nothing tells which are newer; nothing was changed.
+            "unreadable": the source holds a value that can't be built. "unstorable": the
             target does not take a value or an id. (Of these two nothing is left in the target,
             unless the thread was there before.) "different": what was copied is not what the
             source has.
@@ -68,7 +69,8 @@ class Progress:
 class TransferReport:
     """What came of it.
 
-    With ``dry_run``, the same in terms of what would be done: nothing was read but ids.
+    With ``dry_run``, the same in terms of what would be done: nothing was read but ids, and
+    interrupts, answers and errors at checkpoints that both sides have.
 
     Attributes:
         dry_run: Whether nothing was written.
@@ -77,7 +79,7 @@ class TransferReport:
         continued: Threads of which a part was in the target: an earlier run did not end, or the
             source went on since.
         unchanged: Threads that were in the target with all that the source has. (What the target
-            has beyond that stays.)
+            has beyond that stays, and what was removed there stays away.)
         checkpoints: Checkpoints that were copied.
         writes: Pending writes that were copied.
         verified: Checkpoints that were compared.

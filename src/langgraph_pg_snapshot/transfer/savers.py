@@ -173,10 +173,13 @@ def contents_of(found: Iterator[CheckpointTuple]) -> Contents:
     for each in found:
         place = (_name(each.config, "checkpoint_ns"), _name(each.config, "checkpoint_id"))
         places.append((*place, _name(each.parent_config, "checkpoint_id")))
-        counts: dict[str, int] = {}
-        for task_id, _, _ in each.pending_writes or ():
-            counts[task_id] = counts.get(task_id, 0) + 1
-        tasks += [(*place, task_id, count) for task_id, count in counts.items()]
+        channels: dict[str, list[str]] = {}
+        for task_id, channel, _ in each.pending_writes or ():
+            channels.setdefault(task_id, []).append(channel)
+        tasks += [
+            (*place, task_id, len(own), sum(channel in WRITES_IDX_MAP for channel in own))
+            for task_id, own in channels.items()
+        ]
     return Contents.of(places, tasks)
 
 
@@ -253,13 +256,20 @@ class SaverThreadToFill(ThreadToFill):
     def put_writes(self, place: Place, writes: Sequence[Write]) -> None:
         """Store what tasks wrote at a checkpoint."""
         config = config_of(self.thread_id, *place)
-        for (task_id, path), group in groupby(writes, lambda w: (w.task_id, w.task_path)):
+        # Savers replace those that are replaced in place only if they come by themselves.
+        for (task_id, path, _), group in groupby(
+            writes, lambda w: (w.task_id, w.task_path, w.channel in WRITES_IDX_MAP)
+        ):
             pairs = [(write.channel, write.value) for write in group]
             with _storing(self.saver):
                 if self._takes_path:
                     self.saver.put_writes(config, pairs, task_id, path)
                 else:
                     self.saver.put_writes(config, pairs, task_id)
+
+    def writes(self, place: Place) -> list[Write]:
+        """Read what tasks wrote at a checkpoint."""
+        return SaverThread(self.saver, self.thread_id).writes(place)
 
     def load(self, place: Place) -> CheckpointTuple | None:
         """Read a checkpoint back."""

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import CheckpointTuple, PendingWrite
 
 from langgraph_pg_snapshot._arguments import check_id
 from langgraph_pg_snapshot._lifecycle import Call
@@ -131,12 +131,13 @@ class SnapshotThread(ThreadReader, _Runs):
             parent.get("checkpoint_id"),
             cast("dict[str, Any]", found.checkpoint),
             cast("dict[str, Any]", found.metadata),
-            self._numbered(place, found),
+            self._numbered(place, found.pending_writes or []),
         )
 
     def writes(self, place: Place) -> list[Write]:
         """Read what tasks wrote at a checkpoint."""
-        return self._numbered(place, self._tuple(place))
+        target = _target(self._thread_id, place)
+        return self._numbered(place, self.look(transfer.pending_writes, target))
 
     def _tuple(self, place: Place) -> CheckpointTuple:
         found = self.look(read.get_checkpoint, _target(self._thread_id, place))
@@ -144,9 +145,8 @@ class SnapshotThread(ThreadReader, _Runs):
             raise UnreadableError("it was removed meanwhile")
         return found
 
-    def _numbered(self, place: Place, found: CheckpointTuple) -> list[Write]:
+    def _numbered(self, place: Place, pending: Sequence[PendingWrite]) -> list[Write]:
         keys = self.look(transfer.indices, _target(self._thread_id, place))
-        pending = found.pending_writes or []
         if len(keys) != len(pending):
             raise UnreadableError("a run wrote to it meanwhile: do it again when none is under way")
         return [
@@ -169,6 +169,10 @@ class SnapshotThreadToFill(_Runs, ThreadToFill):
             return Contents.of(*self.look(transfer.contents, self._thread_id))
         except SchemaError:  # they are made by the first put
             return Contents({}, {})
+
+    def writes(self, place: Place) -> list[Write]:
+        """Read what tasks wrote at a checkpoint."""
+        return SnapshotThread(self._saver, self._thread_id).writes(place)
 
     def begin(self) -> None:
         """Have a thread that was erased come again: an import is no late write of a run."""

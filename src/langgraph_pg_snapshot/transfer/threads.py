@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -53,23 +54,39 @@ class Contents:
     Attributes:
         parents: The parent of each checkpoint (None: it has none).
         tasks: How much each task wrote at each of them.
+        replacing: Checkpoints with writes that are replaced in place: interrupts, answers, errors.
+        shortened: Namespaces that are known to have begun before their oldest checkpoint.
     """
 
     parents: Mapping[Place, str | None]
     tasks: Mapping[tuple[Place, str], int]
+    replacing: AbstractSet[Place] = frozenset()
+    shortened: AbstractSet[str] = frozenset()
 
     @classmethod
-    def of(cls, places: Iterable[Sequence[Any]], tasks: Iterable[Sequence[Any]]) -> Contents:
-        """Make it of rows: namespace, id, parent; and namespace, id, task, number of writes."""
+    def of(
+        cls,
+        places: Iterable[Sequence[Any]],
+        tasks: Iterable[Sequence[Any]],
+        shortened: Iterable[str] = (),
+    ) -> Contents:
+        """Make it of rows.
+
+        Args:
+            places: Namespace, id, parent.
+            tasks: Namespace, id, task, number of writes, number of those replaced in place.
+            shortened: Namespaces.
+        """
         parents = {Place(ns, one): parent or None for ns, one, parent in places}
+        # Writes whose checkpoint never came are nobody's.
+        counts = [
+            (Place(ns, one), *counted) for ns, one, *counted in tasks if Place(ns, one) in parents
+        ]
         return cls(
             parents,
-            # Writes whose checkpoint never came are nobody's.
-            {
-                (Place(ns, one), task): count
-                for ns, one, task, count in tasks
-                if Place(ns, one) in parents
-            },
+            {(place, task): count for place, task, count, _ in counts},
+            frozenset(place for place, _, _, replaced in counts if replaced),
+            frozenset(shortened),
         )
 
     @property
@@ -237,6 +254,10 @@ class ThreadToFill(ABC):
     @abstractmethod
     def put_writes(self, place: Place, writes: Sequence[Write]) -> None:
         """Store what tasks wrote at a checkpoint."""
+
+    @abstractmethod
+    def writes(self, place: Place) -> list[Write]:
+        """Read what tasks wrote at a checkpoint."""
 
     @abstractmethod
     def load(self, place: Place) -> CheckpointTuple | None:

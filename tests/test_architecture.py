@@ -56,6 +56,7 @@ MAY_IMPORT = {
         *("errors", "models", "listings", "pictures", "saver", "serializer", "sql", "_plans"),
         *("transfer", "embedded", "_conninfo"),
     },
+    "__main__": {"cli"},
     "server": {"errors", "saver", "_conninfo"},
     "__init__": {"errors", "models", "listings", "pictures", "saver", "serializer", "sql"},
 }

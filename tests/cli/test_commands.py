@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
@@ -143,7 +144,17 @@ def test_sql_brings_older_tables_up_to_date(database: str, run_on: Run):
     assert whole["grants"] == ""
     rest = run_on(None, "sql", "--since", "1", "--json").json["ddl"]
     assert whole["ddl"].endswith(rest)
-    execute(database, whole["ddl"].removesuffix(rest))
+    first = run_on(None, "sql", "--until", "1", "--json").json
+    assert first == {
+        "version": 1,
+        "ddl": whole["ddl"].removesuffix(rest).rstrip("\n") + "\n",
+        "grants": "",
+    }
+    assert "up to version 1." in run_on(None, "sql", "--until", "1").out
+    refused = run_on(None, "sql", "--since", "2", "--until", "1")
+    assert (refused.code, refused.out) == (1, "")
+    assert "until must be" in refused.err
+    execute(database, first["ddl"])
     assert run_on(database, "check", "--json").json["version"] == 1
     execute(database, rest)
     assert run_on(database, "check").code == 0
@@ -300,6 +311,7 @@ def test_show_tells_the_state_without_its_classes(run: Run):
     assert set(found) == {
         *("thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "created_at"),
         *("step", "source", "metadata", "state", "interrupts", "opaque", "not_stored"),
+        "namespaces",
     }
     order = {"$type": "shop_models:Order", "number": 1042, "goods": ["tea"] * 3}
     assert found["state"]["order"] == order
@@ -361,7 +373,7 @@ def test_show_tells_earlier_states(run: Run):
 
 def test_history_is_a_tree_with_forks(run: Run):
     found = run("history", "liam", "--json").json
-    assert set(found) == {"thread_id", "checkpoint_ns", "checkpoints"}
+    assert set(found) == {"thread_id", "checkpoint_ns", "namespaces", "checkpoints"}
     assert set(found["checkpoints"][0]) == {
         *("checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "created_at", "step"),
         *("source", "nodes", "changed_channels", "interrupts", "error", "run_id"),
@@ -392,6 +404,21 @@ def test_history_is_also_a_picture(run: Run, threads: str):
     refused = run("history", "liam", "--as", "svg", "--json")
     assert refused.code == 2
     assert "pass one of them" in refused.err
+
+
+def test_pictures_keep_to_what_can_be_drawn(ready_database: str, run_on: Run):
+    with PostgresSnapshotSaver(ready_database) as saver:
+        for number in range(160):
+            saver.save_state("liam", {"#" * 90: number})
+    assert len(run_on(ready_database, "history", "liam", "--json").json["checkpoints"]) == 160
+    assert len(run_on(ready_database, "history", "liam").out.splitlines()) == 161
+    for form, mark in (("mermaid", '["step '), ("svg", "<circle")):
+        done = run_on(ready_database, "history", "liam", "--as", form)
+        assert done.out.count(mark) == 100
+        assert done.err == "60 older checkpoints not shown\n"
+    large = run_on(ready_database, "history", "liam", "--as", "mermaid", "--limit", "160")
+    assert large.out.count('["step ') == 160
+    assert large.err.startswith("Mermaid draws no more than 500 arrows and 50,000 characters")
 
 
 def test_history_tells_of_errors(ready_database: str, run_on: Run):
@@ -461,7 +488,26 @@ def test_namespaces_of_subgraphs(ready_database: str, run_on: Run):
             for each in saver.list({"configurable": {"thread_id": "liam"}})
             if "|" in each.config["configurable"]["checkpoint_ns"]
         }
-    place = ("--namespace", inner, "--json")
+    middle = inner.partition("|")[0]
+    for command in ("show", "history"):
+        root = run_on(ready_database, command, "liam", "--json").json
+        assert sorted(root["namespaces"]) == [middle, inner]
+        lines = run_on(ready_database, command, "liam").out.splitlines()
+        at = lines.index("subgraphs (2), each of a --namespace:")
+        assert lines[at + 1 :] == [f"  {each}" for each in root["namespaces"]]
+        below = run_on(ready_database, command, "liam", "--namespace", middle, "--json").json
+        assert (below["checkpoint_ns"], below["namespaces"]) == (middle, [inner])
+        # Beginnings, level by level.
+        for part in ("middle|inner", "mid|i", f"{middle}|inner", inner[:-3]):
+            found = run_on(ready_database, command, "liam", "--namespace", part, "--json").json
+            assert (found["checkpoint_ns"], found["namespaces"]) == (inner, [])
+        head = run_on(ready_database, command, "liam", "--namespace", "middle").out.splitlines()[0]
+        assert head == f"liam in {middle!r}"
+        refused = run_on(ready_database, command, "liam", "--namespace", "end")
+        assert (refused.code, refused.out) == (1, "")
+        assert "thread 'liam' has no namespace like 'end': there is " in refused.err
+        assert middle in refused.err
+    place = ("--namespace", "middle|inner", "--json")
     found = run_on(ready_database, "show", "liam", *place).json
     assert (found["checkpoint_ns"], found["interrupts"]) == (inner, ["inside?"])
     assert [each[:12] for each in found["state"]["log"]] == ["begin", "start", "inner before"]
@@ -470,6 +516,29 @@ def test_namespaces_of_subgraphs(ready_database: str, run_on: Run):
     assert steps[0]["nodes"] == ["before"]
     changed = run_on(ready_database, "diff", "liam", steps[1]["checkpoint_id"], *place).json
     assert [each["change"] for each in changed["channels"]["log"]["items"]] == ["added"]
+
+
+def test_namespaces_of_many_calls(ready_database: str, run_on: Run):
+    """Each call of a subgraph has its own: people are shown the newest ones."""
+    with PostgresSnapshotSaver(ready_database) as saver:
+        for number in range(12):
+            config = {"configurable": {"thread_id": "liam", "checkpoint_ns": f"sub:{number:02}"}}
+            saver.put(config, {**empty_checkpoint(), "id": f"{number}"}, {}, {})
+        found = run_on(ready_database, "show", "liam", "--namespace", "sub:03", "--json").json
+        assert (found["checkpoint_ns"], found["namespaces"]) == ("sub:03", [])
+        several = run_on(ready_database, "show", "liam", "--namespace", "sub:0")
+        assert "thread 'liam' has 10 namespaces like 'sub:0': there is 'sub:09', " in several.err
+        rootless = run_on(ready_database, "history", "liam")
+        assert "thread 'liam' has no namespace like '': there is 'sub:11', " in rootless.err
+        saver.save_state("liam", {"n": 1})
+    names = run_on(ready_database, "history", "liam", "--json").json["namespaces"]
+    assert names == [f"sub:{number:02}" for number in reversed(range(12))]
+    lines = run_on(ready_database, "history", "liam").out.splitlines()
+    assert lines[2:] == [
+        "subgraphs (12), each of a --namespace:",
+        *(f"  {each}" for each in names[:10]),
+        "  … and 2 older ones, which --json lists",
+    ]
 
 
 def test_damaged_thread_is_told_of(ready_database: str, run_on: Run):

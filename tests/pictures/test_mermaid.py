@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_pg_snapshot import HistoryGraph
-from langgraph_pg_snapshot.pictures.mermaid import label
+from langgraph_pg_snapshot.pictures.mermaid import exceeds_limits, label
 from langgraph_pg_snapshot.pictures.words import clean, shortened
 from pictures.hostile import HOSTILE, TEXTS, TREES, step, tree_of
 
@@ -53,6 +53,26 @@ def test_labels_say_what_they_were_given(text):
     lines = [text, f"x {text} y", "end"]
     assert read(label(lines)) == [shortened(clean(each), 80) for each in lines]
     assert re.fullmatch(LABEL, label(lines))
+
+
+@pytest.mark.parametrize(
+    ("arrows", "left_out", "expected"), [(500, 0, False), (501, 0, True), (500, 7, True)]
+)
+def test_limits_of_mermaid_on_arrows(arrows, left_out, expected):
+    steps = [
+        step(n, 0 if n else -1, "-> ", asks=False)._replace(
+            error=None, nodes=None, is_interrupted=False, changed_channels=()
+        )
+        for n in reversed(range(arrows + 1))
+    ]
+    drawn = HistoryGraph("t", "", steps, left_out).mermaid
+    assert len(drawn) < 50_000
+    assert exceeds_limits(drawn) == expected
+
+
+def test_limits_of_mermaid_on_characters():
+    assert not exceeds_limits("x" * 50_000)
+    assert exceeds_limits("x" * 50_001)
 
 
 def test_forks_and_what_is_special_are_told():

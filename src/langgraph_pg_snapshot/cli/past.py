@@ -14,18 +14,27 @@ from langgraph_pg_snapshot.cli.places import (
     config_of,
     described,
     find_checkpoint,
+    find_namespace,
     state_of,
+    told_below,
 )
 from langgraph_pg_snapshot.cli.session import Session, command
 from langgraph_pg_snapshot.cli.state import Namespace, Thread
 from langgraph_pg_snapshot.pictures import HistoryStep
 from langgraph_pg_snapshot.pictures.graph import tree_lines
+from langgraph_pg_snapshot.pictures.mermaid import exceeds_limits
 from langgraph_pg_snapshot.pictures.readable import readable
 from langgraph_pg_snapshot.pictures.words import not_shown, shortened
 
 NOT_COMPARED = (
     "a DeltaChannel, which is not stored in both checkpoints: the application's "
     "graph.get_state(config) has its values"
+)
+# As many checkpoints as `history_graph` draws by default.
+PICTURED = 100
+TOO_LARGE = (
+    "Mermaid draws no more than 500 arrows and 50,000 characters, unless it is told to: "
+    "pass a smaller --limit"
 )
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
@@ -42,7 +51,12 @@ def history(
     thread: Thread,
     namespace: Namespace = "",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest ones.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Only the newest ones. [default: all; {PICTURED} in a picture]",
+            show_default=False,
+        ),
     ] = None,
     form: Annotated[
         Literal["tree", "mermaid", "svg"],
@@ -52,24 +66,36 @@ def history(
     """Show a thread's checkpoints as a tree: steps, nodes, what changed, forks."""
     if session.output.as_json and form != "tree":
         raise typer.BadParameter(f"--json and --as {form} are two forms: pass one of them")
+    if limit is None and form != "tree":
+        limit = PICTURED
     with session.saver() as saver:
+        namespace, below = find_namespace(session, thread, namespace)
         found = saver.history_graph(thread, checkpoint_ns=namespace, limit=limit)
     check_exists(found.steps, thread, namespace)
     output = session.output
 
     def render() -> None:
-        if form != "tree":
-            typer.echo(found.svg if form == "svg" else found.mermaid)
-            return
-        output.line(thread, "bold")
-        for line in tree_lines(found.steps, age):
-            output.line(line)
+        if form == "tree":
+            output.line(f"{thread} in {namespace!r}" if namespace else thread, "bold")
+            for line in (*tree_lines(found.steps, age), *told_below(below)):
+                output.line(line)
+        else:
+            drawn = found.svg if form == "svg" else found.mermaid
+            typer.echo(drawn)
+            if form == "mermaid" and exceeds_limits(drawn):
+                output.note(TOO_LARGE)
         if found.left_out:
             output.note(not_shown(found.left_out))
 
     checkpoints = [_described(step, namespace) for step in found.steps]
     output.show(
-        {"thread_id": thread, "checkpoint_ns": namespace, "checkpoints": checkpoints}, render
+        {
+            "thread_id": thread,
+            "checkpoint_ns": namespace,
+            "namespaces": below,
+            "checkpoints": checkpoints,
+        },
+        render,
     )
 
 
@@ -100,6 +126,7 @@ def diff(
 ) -> None:
     """Show what changed between two states of a thread, channel by channel."""
     with session.saver() as saver:
+        namespace, _ = find_namespace(session, thread, namespace)
         infos = [find_checkpoint(saver, thread, namespace, each) for each in (before, after)]
         (old, not_before), (new, not_after) = (
             state_of(saver.get_tuple(config_of(thread, info))) for info in infos

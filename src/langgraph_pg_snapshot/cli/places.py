@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -16,6 +16,9 @@ from langgraph_pg_snapshot.pictures import HistoryStep
 from langgraph_pg_snapshot.pictures.readable import bare
 from langgraph_pg_snapshot.pictures.words import counted
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
+
+# How many namespaces are listed for people: every call of a subgraph has its own.
+_LISTED = 10
 
 
 class NotThereError(SnapshotError):
@@ -85,8 +88,42 @@ def state_of(found: CheckpointTuple | None) -> tuple[dict[str, Any], list[str]]:
 
 
 def namespaces_of(session: Session, thread: str) -> list[str]:
-    """A thread's namespaces, the root's "" among them, if it has a checkpoint there."""
-    return sorted(row[1] for row in session.rows("namespaces_of", thread_ids=[thread]))
+    """A thread's namespaces, the newest first; the root's is ""."""
+    rows = sorted(session.rows("namespaces_of", thread_ids=[thread]))
+    rows.sort(key=lambda row: row[2], reverse=True)
+    return [row[1] for row in rows]
+
+
+def find_namespace(session: Session, thread: str, wanted: str) -> tuple[str, list[str]]:
+    """The namespace that a person means, and those of subgraphs below it, the newest first.
+
+    Raises:
+        NotThereError: There is none, or more than one.
+    """
+    every = namespaces_of(session, thread)
+    check_exists(every, thread, wanted)
+    alike = [wanted] if wanted in every else [each for each in every if _begins(each, wanted)]
+    if len(alike) != 1:
+        named = ", ".join(map(repr, (alike or every)[:_LISTED]))
+        how_many = counted(len(alike), "namespace") if alike else "no namespace"
+        raise NotThereError(f"thread {thread!r} has {how_many} like {wanted!r}: there is {named}")
+    above = f"{alike[0]}|" if alike[0] else ""
+    return alike[0], [each for each in every if each and each.startswith(above)]
+
+
+def _begins(namespace: str, wanted: str) -> bool:
+    """Whether each level's name begins with the one that is given: "a|b" is "a:17…|b:4e…"."""
+    names, given = namespace.split("|"), wanted.split("|")
+    return bool(wanted) and len(names) == len(given) and all(map(str.startswith, names, given))
+
+
+def told_below(namespaces: Sequence[str]) -> Iterator[str]:
+    """Lines that list the namespaces of subgraphs."""
+    if namespaces:
+        yield f"subgraphs ({len(namespaces)}), each of a --namespace:"
+        yield from (f"  {each}" for each in namespaces[:_LISTED])
+        if len(namespaces) > _LISTED:
+            yield f"  … and {len(namespaces) - _LISTED} older ones, which --json lists"
 
 
 def check_exists(found: Sequence[object], thread: str, namespace: str) -> None:

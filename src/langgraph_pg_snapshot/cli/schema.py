@@ -115,30 +115,35 @@ def _check_thread(session: Session, thread: str, imports: list[str] | None) -> N
 
 def sql(
     session: Session,
+    *,
     owner: Owner = None,
     runtime: Runtime = None,
     reader: Reader = None,
     since: Annotated[
         int, typer.Option(min=0, help="The newest migration that was applied; 0: none.")
     ] = 0,
-    *,
+    until: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="The newest migration to apply; all without it.", show_default=False
+        ),
+    ] = None,
     tenants: Annotated[bool, typer.Option("--tenants", help="The tables are for tenants.")] = False,
 ) -> None:
     """Print the DDL and the GRANTs, for a DBA or a migration tool; no database is needed."""
     names = (session.table_name, session.schema)
     tenants = tenants or session.tenant is not None
-    statements = schema_sql(*names, since=since, tenants=tenants)
+    statements = schema_sql(*names, since=since, until=until, tenants=tenants)
     rights = rights_sql(*names, owner=owner, runtime=runtime, reader=reader, tenants=tenants)
+    version = migrations()[-1].version if until is None else until
     output = session.output
 
     def render() -> None:
-        output.line(
-            f"-- The tables of langgraph-pg-snapshot, up to version {migrations()[-1].version}."
-        )
+        output.line(f"-- The tables of langgraph-pg-snapshot, up to version {version}.")
         output.line("-- Run it in one transaction.")
         for part in filter(None, (statements, rights)):
             output.line()
             for line in part.rstrip().split("\n"):
                 output.line(line)
 
-    output.show({"version": migrations()[-1].version, "ddl": statements, "grants": rights}, render)
+    output.show({"version": version, "ddl": statements, "grants": rights}, render)

@@ -13,7 +13,9 @@ from langgraph_pg_snapshot.cli.places import (
     config_of,
     described,
     find_checkpoint,
+    find_namespace,
     state_of,
+    told_below,
 )
 from langgraph_pg_snapshot.cli.session import Session, command
 from langgraph_pg_snapshot.listings import CheckpointInfo
@@ -29,7 +31,9 @@ from langgraph_pg_snapshot.pictures.words import shortened
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 
 Thread = Annotated[str, typer.Argument(help="The thread.")]
-Namespace = Annotated[str, typer.Option(help="Its namespace; the root one without it.")]
+Namespace = Annotated[
+    str, typer.Option(help="Its namespace, or how that begins; the root one without it.")
+]
 NOT_STORED = (
     "a DeltaChannel, not stored in this checkpoint: the application's graph.get_state(config) has "
     "its value, and the view of messages those of the newest state"
@@ -61,6 +65,7 @@ def show(
 ) -> None:
     """Show a thread's state. The application's classes need not be there."""
     with session.saver() as saver:
+        namespace, below = find_namespace(session, thread, namespace)
         info = find_checkpoint(saver, thread, namespace, checkpoint)
         if channel is not None:
             values = {channel: _channel(saver, info, thread, channel, last)}
@@ -79,6 +84,7 @@ def show(
         "state": values,
         "not_stored": not_stored,
         "interrupts": interrupts,
+        "namespaces": below,
         "opaque": [name for name, value in values.items() if is_opaque(value)],
     }
     session.output.show(data, lambda: _show_state(session.output, data, info, full=full))
@@ -132,22 +138,30 @@ def _show_state(
     output.line(f"checkpoint {info.checkpoint_id}{step}, {age(info.created_at)}", "dim")
     for name, value in data["state"].items():
         output.line()
-        parts, fields = elements(value), None if is_message(value) else entries(value)
-        if name in data["opaque"]:
-            output.line(f"{name}: stored by another serializer; only the application can read it")
-        elif parts and readable(value) != "[]":
-            output.line(f"{name} ({len(parts)})", "bold")
-            for part in parts:
-                output.line(f"  {shortened(readable(part), length)}")
-        elif fields and "$type" not in value:
-            output.line(name, "bold")
-            for key, field in fields.items():
-                output.line(f"  {key}: {shortened(readable(field), length)}")
-        else:
-            output.line(f"{name}: {shortened(readable(value), length)}")
+        _show_channel(output, name, value, length)
     for name in data["not_stored"]:
         output.line()
         output.line(f"{name}: {NOT_STORED}")
     for asked in data["interrupts"]:
         output.line()
         output.line(f"waits for an answer: {shortened(readable(asked), length)}", "yellow")
+    if below := [*told_below(data["namespaces"])]:
+        output.line()
+        for line in below:
+            output.line(line)
+
+
+def _show_channel(output: Output, name: str, value: Any, length: int) -> None:
+    parts, fields = elements(value), None if is_message(value) else entries(value)
+    if is_opaque(value):
+        output.line(f"{name}: stored by another serializer; only the application can read it")
+    elif parts and readable(value) != "[]":
+        output.line(f"{name} ({len(parts)})", "bold")
+        for part in parts:
+            output.line(f"  {shortened(readable(part), length)}")
+    elif fields and "$type" not in value:
+        output.line(name, "bold")
+        for key, field in fields.items():
+            output.line(f"  {key}: {shortened(readable(field), length)}")
+    else:
+        output.line(f"{name}: {shortened(readable(value), length)}")

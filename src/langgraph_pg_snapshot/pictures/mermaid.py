@@ -23,11 +23,19 @@ _AS_IT_IS = re.compile(
     r"[^\W_]| |(?<=[^\W_])[-_.](?=[^\W_])|(?<=[^\W_] )-(?=[^\W_])|(?<=[^\W_]),(?= ?[^\W_])"
 )
 _LONGEST = 80
+# What Mermaid draws unless it is configured otherwise: maxEdges, maxTextSize.
+_MOST_ARROWS, _MOST_CHARACTERS = 500, 50_000
 
 
 def drawn(steps: Sequence[HistoryStep], left_out: int) -> str:
     """The flowchart's text; nodes are c0, c1, … in the order of the tree."""
     return "\n".join(("flowchart TD", *_lines(steps, left_out)))
+
+
+def exceeds_limits(flowchart: str) -> bool:
+    """Whether Mermaid refuses to draw it as it is configured by default."""
+    # In labels every ">" is an entity.
+    return flowchart.count("-> ") > _MOST_ARROWS or len(flowchart) > _MOST_CHARACTERS
 
 
 def _lines(steps: Sequence[HistoryStep], left_out: int) -> Iterator[str]:

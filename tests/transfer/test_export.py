@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,19 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.postgres.shallow import ShallowPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from left_threads import CONFIG, THREAD, THREADS, outcome
 from psycopg import sql
 
 from helpers import Chain, config_of
-from langgraph_pg_snapshot import PostgresSnapshotSaver, SchemaError, StorageError
+from langgraph_pg_snapshot import (
+    InvalidArgumentError,
+    PostgresSnapshotSaver,
+    SchemaError,
+    StorageError,
+)
 from langgraph_pg_snapshot.transfer import (
     OfficialTables,
     aexport_threads,
@@ -145,6 +152,49 @@ def test_tables_in_a_schema(database: str):
         assert found == 1
         [(elsewhere,)] = connection.execute("SELECT to_regclass('public.checkpoints')")
         assert elsewhere is None
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_schema_that_is_not_there_is_named(
+    dry_run: bool, saver: PostgresSnapshotSaver, shared_database: str
+):
+    tables = OfficialTables(shared_database, schema="nosuch")
+    with pytest.raises(SchemaError, match=r"writing to .*: there is no schema 'nosuch'"):
+        export_threads(saver, tables, dry_run=dry_run)
+
+
+def test_error_of_the_target_says_that_it_was_being_written_to(
+    saver: PostgresSnapshotSaver, shared_database: str
+):
+    with psycopg.connect(shared_database) as connection:
+        connection.execute("DROP TABLE checkpoint_migrations")
+        connection.execute("CREATE VIEW checkpoint_migrations AS SELECT 1 AS x")
+    with pytest.raises(StorageError, match=r"^writing to the tables of PostgresSaver"):
+        export_threads(saver, OfficialTables(shared_database))
+
+
+def test_one_connection_reads_a_target_of_many_threads(
+    saver: PostgresSnapshotSaver, shared_database: str, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(5):
+        Chain(saver, f"t{number}").put({"log": LONG})
+    opened: list[str] = []
+    connect = psycopg.connect
+    monkeypatch.setattr(psycopg, "connect", lambda *a, **o: opened.append("") or connect(*a, **o))
+    for unchanged in (0, 5):
+        opened.clear()
+        assert export_threads(saver, OfficialTables(shared_database)).unchanged == unchanged
+        assert len(opened) == 2  # one that writes, one that reads
+
+
+def test_shallow_saver_is_no_target(saver: PostgresSnapshotSaver, database: str):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with (
+            ShallowPostgresSaver.from_conn_string(database) as there,
+            pytest.raises(InvalidArgumentError, match="a ShallowPostgresSaver keeps only"),
+        ):
+            export_threads(saver, there)
 
 
 def test_numbers_paths_and_order_of_writes_stay(

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import psycopg
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, messages_from_dict
+from langchain_core.messages import AIMessage, HumanMessage, messages_from_dict, messages_to_dict
 
 from graphs import plain, tool_agent
 from helpers import config_of
@@ -137,6 +137,53 @@ def test_state_that_is_none_is_named(
         assert [(p.thread_id, p.kind) for p in report.problems] == [("liam", "unreadable")]
         assert reason in report.problems[0].reason
         assert list(saver.list_threads()) == []
+
+
+def test_messages_that_no_graph_could_go_on_with_are_refused(table: str):
+    stored = {"messages": messages_to_dict([HumanMessage("Hello"), AIMessage("You said: Hello")])}
+    with psycopg.connect(table) as connection:
+        connection.execute(
+            "UPDATE agent_checkpoints SET state = %s WHERE thread_id = 'liam'",
+            [psycopg.types.json.Jsonb(stored)],
+        )
+    with PostgresSnapshotSaver(table, schema="snapshots") as saver:
+        report = import_threads(saver, PlainTable(table))
+        assert [(p.thread_id, p.kind, p.channel) for p in report.problems] == [
+            ("liam", "unreadable", "messages")
+        ]
+        assert "messages_from_dict" in report.problems[0].reason
+        assert report.new == 2
+        assert import_threads(saver, PlainTable(table, to_state=dict)).ok
+        assert saver.load_state("liam") == stored
+
+
+@pytest.mark.parametrize("value", ["infinity", "12024-05-06 07:08:09", "0044-03-15 12:00 BC"])
+@pytest.mark.parametrize("column", ["created_at", "updated_at"])
+def test_time_that_python_has_not_is_named(column: str, value: str, table: str):
+    with psycopg.connect(table) as connection:
+        connection.execute(
+            f"UPDATE agent_checkpoints SET {column} = '{value}' WHERE thread_id = 'liam'"  # noqa: S608 -- ours
+        )
+    with PostgresSnapshotSaver(table, schema="snapshots") as saver:
+        report = import_threads(saver, PlainTable(table))
+        assert [(p.thread_id, p.kind) for p in report.problems] == [("liam", "unreadable")]
+        assert (report.threads, report.new) == (3, 2)
+
+
+def test_thread_of_several_rows_is_named_and_counted_once(table: str):
+    with psycopg.connect(table) as connection:
+        connection.execute("ALTER TABLE agent_checkpoints DROP CONSTRAINT agent_checkpoints_pkey")
+        connection.execute("ALTER TABLE agent_checkpoints ALTER thread_id DROP NOT NULL")
+        for thread_id in ("liam", "liam", None):
+            connection.execute("INSERT INTO agent_checkpoints VALUES (%s, '{}')", [thread_id])
+    with PostgresSnapshotSaver(table, schema="snapshots") as saver:
+        progress: list[int] = []
+        report = import_threads(
+            saver, PlainTable(table), on_progress=lambda p: progress.append(p.threads)
+        )
+        assert [(p.thread_id, p.kind) for p in report.problems] == [("liam", "unreadable")]
+        assert "several rows" in report.problems[0].reason
+        assert (report.threads, report.new, set(progress)) == (3, 2, {3})
 
 
 def test_other_columns_types_and_schemas_do(database: str):

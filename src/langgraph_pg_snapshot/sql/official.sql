@@ -17,6 +17,10 @@ SELECT page.thread_id FROM page WHERE page.thread_id IS NOT NULL LIMIT %(limit)s
 -- How many threads there are.
 SELECT count(DISTINCT c.thread_id) FROM {checkpoints} AS c
 
+-- name: official_schema
+-- A schema, if it is there.
+SELECT n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s::text
+
 -- name: official_columns
 -- The columns of a table; none if there is no such table.
 SELECT a.attname FROM pg_catalog.pg_attribute AS a
@@ -62,13 +66,14 @@ WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s:
 
 -- name: plain_threads
 -- The ids of threads in a table of states.
-SELECT p.thread_id::text FROM {states} AS p ORDER BY p.thread_id
+SELECT DISTINCT p.thread_id::text AS thread_id FROM {states} AS p
+WHERE p.thread_id IS NOT NULL ORDER BY thread_id
 
 -- name: plain_count
 -- How many threads a table of states has.
-SELECT count(*) FROM {states} AS p
+SELECT count(DISTINCT p.thread_id) FROM {states} AS p
 
 -- name: plain_state
--- A thread's row in a table of states. (The id is whatever the column's type makes of it.)
+-- A thread's row in a table of states, and another one if it has several. (The id is whatever the column's type makes of it.)
 SELECT p.state::text, {created_at}, {updated_at} FROM {states} AS p
-WHERE p.thread_id = %(thread_id)s
+WHERE p.thread_id = %(thread_id)s LIMIT 2

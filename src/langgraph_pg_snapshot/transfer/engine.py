@@ -120,6 +120,9 @@ class _Thread:
     def _look(self) -> tuple[ThreadToFill, Work, Contents]:
         try:
             want = self._source.contents()
+        except SnapshotError as error:
+            raise self._failed(error, kind="unreadable") from error
+        try:
             target = self._transfer.target(self._thread_id)
             have = target.contents(want)
             work = compare(want, have, self._source, target, self._transfer.serde)
@@ -221,4 +224,7 @@ class _Thread:
 
 def _is_of_its_data(error: StorageError) -> bool:
     cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(_OF_ITS_DATA)
+    return isinstance(cause, psycopg.Error) and (
+        # Without a state: psycopg itself can't build what is stored.
+        (cause.sqlstate or "").startswith(_OF_ITS_DATA) or isinstance(cause, psycopg.DataError)
+    )

@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_pg_snapshot._arguments import check_bool, check_thread_id, reading_argument
-from langgraph_pg_snapshot.errors import ArgumentTypeError
+from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.transfer.engine import Transfer
@@ -26,6 +26,7 @@ from langgraph_pg_snapshot.transfer.sqlite import SqliteFile
 from langgraph_pg_snapshot.transfer.threads import Source
 
 _SOURCES = (OfficialTables, SqliteFile, AnySaver, PlainTable, SnapshotTables)
+_SHALLOW = ("ShallowPostgresSaver", "AsyncShallowPostgresSaver")
 OnProgress = Callable[[Progress], object]
 
 
@@ -201,6 +202,11 @@ def _opened(
         return official_target(target, dry_run=dry_run)
     if isinstance(target, PostgresSnapshotSaver):
         return nullcontext((partial(SnapshotThreadToFill, target), target.serde))
+    if any(each.__name__ in _SHALLOW for each in type(target).__mro__):
+        raise InvalidArgumentError(
+            f"target: a {type(target).__name__} keeps only the newest checkpoint of a thread, so a "
+            "thread can't be copied to it: export to OfficialTables or PostgresSaver"
+        )
     if isinstance(target, BaseCheckpointSaver):
         return nullcontext((partial(SaverThreadToFill, target), target.serde))
     raise ArgumentTypeError(

@@ -46,15 +46,15 @@ def label_of(conninfo: str) -> str:
 
 
 @contextmanager
-def reading(label: str, *errors: type[Exception]) -> Iterator[None]:
-    """Have a database's errors say which source they are about."""
+def reading(label: str, *errors: type[Exception], doing: str = "reading") -> Iterator[None]:
+    """Have a database's errors say which source they are about (or which target)."""
     try:
         yield
     except errors as error:
         if isinstance(error, psycopg.Error):
             without_values(error)
         raise StorageError(
-            f"reading {label}: {type(error).__name__}: {str(error).strip()}"
+            f"{doing} {label}: {type(error).__name__}: {str(error).strip()}"
         ) from error
 
 

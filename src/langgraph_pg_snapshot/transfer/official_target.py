@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from langgraph_pg_snapshot.errors import SchemaError, SnapshotError
-from langgraph_pg_snapshot.transfer.foreign import reading
+from langgraph_pg_snapshot.transfer.foreign import reading, statement
 from langgraph_pg_snapshot.transfer.official import OfficialReader, OfficialTables
 from langgraph_pg_snapshot.transfer.savers import SaverThreadToFill
 from langgraph_pg_snapshot.transfer.threads import Contents, Place, ThreadToFill, Write
@@ -52,6 +52,7 @@ def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened
     Raises:
         SnapshotError: langgraph-checkpoint-postgres is not installed.
         StorageError: No connection could be had, or the tables not be made.
+        SchemaError: There is no such schema.
     """
     try:
         from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 -- optional
@@ -60,14 +61,15 @@ def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened
             "exporting to the tables of PostgresSaver takes its package: pip install "
             "langgraph-checkpoint-postgres"
         ) from error
-    with reading(tables.label, psycopg.Error):
+    with reading(tables.label, psycopg.Error, doing="writing to"):
         connection = psycopg.connect(
             tables.conninfo, autocommit=True, prepare_threshold=0, row_factory=dict_row
         )
     with connection, ExitStack() as stack:
         saver = PostgresSaver(connection, serde=tables.serde)
-        with reading(tables.label, psycopg.Error):
+        with reading(tables.label, psycopg.Error, doing="writing to"):
             if tables.schema is not None:
+                _check_schema(connection, tables)
                 connection.execute(
                     sql.SQL("SET search_path TO {}").format(sql.Identifier(tables.schema))
                 )
@@ -77,3 +79,12 @@ def official_target(tables: OfficialTables, *, dry_run: bool) -> Iterator[Opened
         with suppress(SchemaError) if dry_run else nullcontext():  # a dry run makes no tables
             reader = stack.enter_context(tables.open())
         yield (lambda thread_id: _OfficialThreadToFill(reader, saver, thread_id)), tables.serde
+
+
+def _check_schema(connection: psycopg.Connection[Any], tables: OfficialTables) -> None:
+    query = statement("official_schema")
+    if not connection.execute(query.encode(), {"schema": tables.schema}).fetchall():
+        raise SchemaError(
+            f"writing to {tables.label}: there is no schema {tables.schema!r}: create it, or name "
+            "another one"
+        )

@@ -47,7 +47,8 @@ class PlainTable:
             ``table_name=`` or ``schema=``.
         schema: The schema that it is in; None (default) goes by ``search_path``.
         to_state: Makes channel values of a row's JSON: a dict by channel. None (default) takes the
-            JSON as it is. `langchain_core.messages.messages_from_dict` and the like go here.
+            JSON as it is, but refuses messages in the form of `messages_to_dict`.
+            `langchain_core.messages.messages_from_dict` and the like go here.
 
     Raises:
         InvalidArgumentError: conninfo can't be parsed, or a name is no identifier.
@@ -140,6 +141,26 @@ class PlainReader:
             yield PlainThread(self, thread_id)
 
 
+def _refuse_messages(channel: str, value: Any) -> None:
+    """Refuse messages in the form of `messages_to_dict`: no graph could go on with them.
+
+    Raises:
+        UnreadableError: This channel has them.
+    """
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(each, dict) and each.keys() == {"type", "data"} for each in value)
+        and all(isinstance(each["data"], dict) and "content" in each["data"] for each in value)
+    ):
+        raise UnreadableError(
+            "it holds messages as messages_to_dict() writes them: pass to_state= (on the command "
+            "line --to-state), a function that makes messages of them, as messages_from_dict() "
+            "does; or to_state=dict (builtins:dict) to have them as they are",
+            channel,
+        )
+
+
 class PlainThread(ThreadReader):
     """A row, as a thread of one checkpoint.
 
@@ -148,12 +169,23 @@ class PlainThread(ThreadReader):
     """
 
     def __init__(self, reader: PlainReader, thread_id: str) -> None:
-        self._to_state = reader.to_state
+        self._reader = reader
+        self._thread_id = thread_id
         self._mark = blake2b(thread_id.encode(errors="replace"), digest_size=8).hexdigest()
-        self._row = next(iter(reader.rows("plain_state", thread_id=thread_id)), None)
+        self._row: tuple[Any, ...] | None = None
 
     def contents(self) -> Contents:
-        """One checkpoint, or none if there is no such row."""
+        """One checkpoint, or none if there is no such row.
+
+        Raises:
+            UnreadableError: There are several.
+        """
+        rows = self._reader.rows("plain_state", thread_id=self._thread_id)
+        self._row = rows[0] if rows else None
+        if len(rows) > 1:
+            raise UnreadableError(
+                "the table has several rows of this thread_id: import from a view that has one"
+            )
         places = [("", self._checkpoint_id(), None)] if self._row is not None else []
         return Contents.of(places, [])
 
@@ -191,9 +223,9 @@ class PlainThread(ThreadReader):
 
     def _state(self) -> dict[str, Any]:
         state = json.loads(self._row[0]) if self._row is not None else None
-        if self._to_state is not None:
+        if (to_state := self._reader.to_state) is not None:
             try:
-                state = self._to_state(state)
+                state = to_state(state)
             except Exception as error:
                 raise UnreadableError(f"to_state: {type(error).__name__}: {error}") from error
         if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
@@ -201,6 +233,9 @@ class PlainThread(ThreadReader):
                 f"its state is a {type(state).__name__}, not a dict of values by channel: pass "
                 "to_state= to make one of it"
             )
+        if to_state is None:
+            for channel, value in state.items():
+                _refuse_messages(channel, value)
         return dict(state)
 
     def _updated_at(self) -> datetime:

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "embedded": {"errors", "_arguments"},
     "cli": {
         *("errors", "models", "listings", "pictures", "saver", "serializer", "sql", "_plans"),
-        *("transfer", "embedded", "_conninfo"),
+        *("transfer", "embedded", "_arguments", "_conninfo"),
     },
     "__main__": {"cli"},
     "server": {"errors", "saver", "_conninfo"},

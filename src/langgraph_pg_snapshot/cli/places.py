@@ -7,6 +7,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_pg_snapshot._arguments import check_thread_id
 from langgraph_pg_snapshot._plans.columns import COUNTERS
 from langgraph_pg_snapshot._plans.state import is_state
 from langgraph_pg_snapshot.cli.session import Session
@@ -88,8 +89,12 @@ def state_of(found: CheckpointTuple | None) -> tuple[dict[str, Any], list[str]]:
 
 
 def namespaces_of(session: Session, thread: str) -> list[str]:
-    """A thread's namespaces, the newest first; the root's is ""."""
-    rows = sorted(session.rows("namespaces_of", thread_ids=[thread]))
+    """A thread's namespaces, the newest first; the root's is "".
+
+    Raises:
+        InvalidArgumentError: That can't be a thread's id.
+    """
+    rows = sorted(session.rows("namespaces_of", thread_ids=[check_thread_id(thread)]))
     rows.sort(key=lambda row: row[2], reverse=True)
     return [row[1] for row in rows]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Annotated, Any
 
+import psycopg
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
@@ -90,3 +91,19 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def execute(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def relations(dsn: str, schema: str = "public") -> dict[str, str]:
+    """What lies in a schema, each with its comment and owner."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT relname, obj_description(oid), pg_get_userbyid(relowner) FROM pg_class"
+            " WHERE relnamespace = to_regnamespace(%s)",
+            [schema],
+        ).fetchall()
+    return {name: f"{comment} {owner}" for name, comment, owner in rows}

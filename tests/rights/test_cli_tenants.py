@@ -6,6 +6,7 @@ import json
 
 import psycopg
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from typer.testing import CliRunner
 
 from langgraph_pg_snapshot import PostgresSnapshotSaver, rights_sql, schema_sql
@@ -34,6 +35,12 @@ def test_commands_show_and_change_one_tenants_threads(runtime):
     assert run_json(runtime, "show", "thread", "--tenant", "a")["state"] == {"who": "mark of a"}
     [step] = run_json(runtime, "history", "thread", "--tenant", "b")["checkpoints"]
     assert step["changed_channels"] == ["who"]
+    with PostgresSnapshotSaver(runtime, tenant="b") as saver:
+        config = {"configurable": {"thread_id": "thread", "checkpoint_ns": "sub:b"}}
+        saver.put(config, empty_checkpoint(), {}, {})
+    for tenant, namespaces in (("a", []), ("b", ["sub:b"])):
+        found = run_json(runtime, "history", "thread", "--tenant", tenant)
+        assert found["namespaces"] == namespaces
     assert run_json(runtime, "stats", "--tenant", "a")["threads"] == 1
     assert run_json(runtime, "threads", "--tenant", "c")["threads"] == []
     run_json(runtime, "erase", "thread", "--tenant", "a", "--yes")

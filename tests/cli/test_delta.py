@@ -64,7 +64,7 @@ def test_diff_tells_of_no_change_that_it_can_not_see(fill):
     assert (set(found["channels"]), found["not_stored"]) == ({"note"}, ["messages"])
     lines = run("diff", "liam", "oldest").out.splitlines()
     assert lines[0].startswith("+ note: ")
-    assert lines[1].startswith("? messages: a DeltaChannel, which is not stored in both")
+    assert lines[1].startswith("? messages: a DeltaChannel, which one of these")
     quiet = run("diff", "liam", ids[1]).out.splitlines()
     assert quiet[0] == "nothing that is stored changed"
     assert run("diff", "liam", ids[0]).out == "nothing changed\n"

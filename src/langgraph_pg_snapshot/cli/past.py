@@ -27,7 +27,7 @@ from langgraph_pg_snapshot.pictures.readable import readable
 from langgraph_pg_snapshot.pictures.words import not_shown, shortened
 
 NOT_COMPARED = (
-    "a DeltaChannel, which is not stored in both checkpoints: the application's "
+    "a DeltaChannel, which one of these checkpoints or both do not store: the application's "
     "graph.get_state(config) has its values"
 )
 # As many checkpoints as `history_graph` draws by default.

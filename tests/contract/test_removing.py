@@ -252,7 +252,7 @@ def test_unknown_strategy_is_a_value_error(saver, filled, strategy):
     assert everything(saver, filled) == before
 
 
-@pytest.mark.parametrize("given", ["thread", b"thread", None, 1, {"thread": 1}, [1], [None]])
+@pytest.mark.parametrize("given", ["thread", b"thread", None, 1, {"thread": 1}, [1.5], [None]])
 def test_ids_that_are_no_list_of_str_are_a_type_error(saver, given):
     for name in ("prune", "delete_for_runs"):
         with pytest.raises(TypeError):

@@ -113,8 +113,8 @@ def test_thread_that_is_updated_while_all_are_listed_is_not_missed(ready_databas
         saver.list_threads(limit=1)
         execute, pages = sync._execute, []
 
-        def hooked(conn, stmt, trace):
-            rows = execute(conn, stmt, trace)
+        def hooked(conn, stmt, *rest):
+            rows = execute(conn, stmt, *rest)
             if not pages:
                 pages.append(len(rows))
                 other.save_state("1400", {})

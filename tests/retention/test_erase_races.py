@@ -47,11 +47,11 @@ def stopped_before(saver, monkeypatch, statement, work):
     """Have a saver do work in between, before it first sends a statement."""
     execute, query, done = sync._execute, saver._store.queries(*statement), []
 
-    def hooked(conn, stmt, trace):
+    def hooked(conn, stmt, *rest):
         if stmt.query == query and not done:
             done.append(True)
             work()
-        return execute(conn, stmt, trace)
+        return execute(conn, stmt, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(sync, "_execute", hooked)
@@ -132,10 +132,10 @@ def test_an_erasure_waits_for_who_came_first_and_takes_it_along(
     execute = sync._execute
     query = saver._store.queries(first)
 
-    def noted(conn, stmt, trace):
+    def noted(conn, stmt, *rest):
         if stmt.query == query:
             sent.append(stmt)
-        return execute(conn, stmt, trace)
+        return execute(conn, stmt, *rest)
 
     # What the saver would send next, taken from a thread that is removed again.
     with monkeypatch.context() as patch:

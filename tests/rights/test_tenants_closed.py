@@ -17,7 +17,7 @@ from langgraph_pg_snapshot import (
     TenantError,
     schema_sql,
 )
-from langgraph_pg_snapshot.models import MAX_ID_BYTES
+from langgraph_pg_snapshot._arguments import MAX_ID_BYTES
 from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
 from langgraph_pg_snapshot.transfer import import_threads
 

@@ -33,13 +33,13 @@ def before(saver, monkeypatch, statement, work, times=1):
     execute, left, working = sync._execute, [times], []
     query = saver._store.queries(statement)
 
-    def hooked(conn, stmt, trace):
+    def hooked(conn, stmt, *rest):
         if stmt.query == query and left[0] and not working:
             left[0] -= 1
             working.append(True)  # its own statements are not meant
             work()
             working.clear()
-        return execute(conn, stmt, trace)
+        return execute(conn, stmt, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(sync, "_execute", hooked)
@@ -311,17 +311,17 @@ def test_what_a_lost_commit_did_not_store_is_not_taken_for_stored(
     query, numbers, puts = one._store.queries("put_checkpoint"), count(), []
     execute = sync._execute
 
-    def hooked(conn, stmt, trace):
+    def hooked(conn, stmt, *rest):
         if stmt.query != query or len(puts) > 3:
-            return execute(conn, stmt, trace)
+            return execute(conn, stmt, *rest)
         puts.append(conn.info.backend_pid)
         if len(puts) <= 3:  # overtaken, until it holds the thread
             with monkeypatch.context() as patch:
                 patch.setattr(sync, "_execute", execute)
                 values = [*LONG, {"more": "x" * 100, "n": next(numbers)}]
                 put(other, "t", parent=parent, values=values)
-            return execute(conn, stmt, trace)
-        rows = execute(conn, stmt, trace)
+            return execute(conn, stmt, *rest)
+        rows = execute(conn, stmt, *rest)
         with psycopg.connect(ready_database, autocommit=True) as killer:
             killer.execute("SELECT pg_terminate_backend(%s, 5000)", [puts[-1]])
         return rows

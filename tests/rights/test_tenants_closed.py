@@ -48,7 +48,8 @@ def test_every_table_of_ours_is_a_tenants(place):
             """
             SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity,
                 (SELECT array_agg(p.polcmd::text || ' ' || p.polpermissive::text || ' '
-                    || (p.polroles = '{0}')::text || ' ' || pg_get_expr(p.polqual, p.polrelid))
+                    || (p.polroles = '{0}')::text || ' ' || pg_get_expr(p.polqual, p.polrelid)
+                    ORDER BY p.polpermissive)
                  FROM pg_policy AS p WHERE p.polrelid = c.oid),
                 (SELECT array_agg(a.attname::text ORDER BY i.position)
                  FROM pg_index AS x, unnest(x.indkey) WITH ORDINALITY AS i (number, position)
@@ -72,8 +73,9 @@ def test_every_table_of_ours_is_a_tenants(place):
     assert {f'"{name}"' for name, *_ in found} == set(TABLES)
     for _, is_forced, policies, key, unique, foreign in found:
         assert is_forced
-        [policy] = policies
-        assert policy.startswith("* true true (tenant = NULLIF(current_setting(")
+        restrictive, permissive = policies
+        assert restrictive.startswith("* false true (tenant = NULLIF(current_setting(")
+        assert permissive == "* true true true"
         assert key[0] == "tenant"
         assert (unique, foreign) == (0, 0)
     assert views == [(["security_invoker=true"],)] * 3
@@ -116,6 +118,18 @@ def test_rows_are_written_for_the_tenant_whose_turn_it_is_only(filled, role):
             conn.execute(SET, ["b"])
             for table in TABLES:
                 assert conn.execute(f"DELETE FROM {table}").rowcount == 0  # noqa: S608 -- ours
+
+
+def test_policy_that_someone_adds_opens_nothing(filled):
+    with psycopg.connect(filled.admin, autocommit=True) as admin:
+        for table in TABLES:
+            admin.execute(f"CREATE POLICY dashboard ON {table} USING (true) WITH CHECK (true)")
+    test_rows_are_seen_by_their_tenant_only(filled, "runtime", "b")
+    test_rows_are_seen_by_their_tenant_only(filled, "reader", None)
+    test_rows_are_written_for_the_tenant_whose_turn_it_is_only(filled, "runtime")
+    with PostgresSnapshotSaver(filled.runtime, tenant="b", auto_setup=False) as saver:
+        assert saver.list_threads() == []
+        assert list(saver.list(None)) == []
 
 
 @pytest.mark.parametrize("auto_setup", [True, False])

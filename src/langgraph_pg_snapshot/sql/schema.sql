@@ -43,9 +43,11 @@ CREATE TABLE {migrations} (
 
 -- name: isolate
 -- Have a table for tenants show and take only rows of the tenant whose turn it is, whoever owns it. (A
--- policy without WITH CHECK goes for new rows, too.)
+-- policy without WITH CHECK goes for new rows, too.) Restrictive, so that no policy that someone adds
+-- opens it; there has to be a permissive one, too, or no row is ever seen.
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY one_tenant ON {table} USING (tenant = {tenant});
+CREATE POLICY any_row ON {table} USING (true);
+CREATE POLICY one_tenant ON {table} AS RESTRICTIVE USING (tenant = {tenant});
 COMMENT ON COLUMN {table}.tenant IS 'whose row it is'
 
 -- name: tenant_column

@@ -5,22 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from langgraph_pg_snapshot.cli.output import console
 from langgraph_pg_snapshot.cli.session import Imports, Session, checked, command, import_modules
+from langgraph_pg_snapshot.cli.sources import serializer, source_of
 from langgraph_pg_snapshot.pictures.words import clean, counted
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.transfer import (
     OfficialTables,
-    PlainTable,
     Progress,
-    SqliteFile,
     TransferReport,
     export_threads,
     import_threads,
@@ -34,6 +33,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what there is 
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Compare what was copied, both ways.")
 ]
+Serde = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:NAME",
+        help="The serializer of our tables, if it is another one: it, or what makes it.",
+        show_default=False,
+    ),
+]
+TheirSerde = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:NAME",
+        help="The serializer of the other saver, likewise.",
+        show_default=False,
+    ),
+]
+INTERRUPTED = 130
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,8 +76,21 @@ def import_(
         str | None, typer.Option(help="The schema of its tables.", show_default=False)
     ] = None,
     source_table: Annotated[
-        str, typer.Option(help="With --kind plain: the table.")
-    ] = "agent_checkpoints",
+        str | None,
+        typer.Option(
+            help="With --kind plain: the table; default agent_checkpoints.", show_default=False
+        ),
+    ] = None,
+    to_state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="With --kind plain: makes channel values of a row's JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    serde: Serde = None,
+    source_serde: TheirSerde = None,
     thread_ids: Ids = None,
     imports: Imports = None,
     dry_run: DryRun = False,
@@ -72,13 +101,21 @@ def import_(
     Name the modules of the application's classes with --import.
     """
     import_modules(imports)
-    threads = _source(session, source, kind, source_schema, source_table)
+    given = {
+        "--source-schema": source_schema,
+        "--source-table": source_table,
+        "--to-state": to_state,
+        "--source-serde": source_serde,
+    }
+    threads = source_of(session, source, kind, given)
+    ours = serializer(serde, "--serde") or SnapshotSerializer()
     with (
-        session.saver(SnapshotSerializer(), needs_tables=False) as saver,
-        _shown(session) as on_progress,
+        session.saver(ours, needs_tables=False) as saver,
+        _watched(session) as on_progress,
     ):
         if not dry_run:
-            saver.setup()
+            with threads.open():  # a source that can't be read makes no tables
+                saver.setup()
         report = import_threads(
             saver,
             threads,
@@ -88,22 +125,6 @@ def import_(
             on_progress=on_progress,
         )
     _tell(session, report)
-
-
-def _source(
-    session: Session, source: str | None, kind: str, schema: str | None, table: str
-) -> OfficialTables | PlainTable | SqliteFile:
-    if source is not None and "=" not in source and "://" not in source:
-        if not Path(source).is_file():
-            raise typer.BadParameter(
-                f"SOURCE is a connection string or a file of SqliteSaver, and there is no file "
-                f"{source!r}"
-            )
-        return SqliteFile(source)
-    conninfo = session.conninfo() if source is None else checked(source, "SOURCE")
-    if kind == "plain":
-        return PlainTable(conninfo, table, schema)
-    return OfficialTables(conninfo, schema)
 
 
 def export(
@@ -118,9 +139,11 @@ def export(
     target_schema: Annotated[
         str | None, typer.Option(help="The schema of its tables.", show_default=False)
     ] = None,
+    *,
+    serde: Serde = None,
+    target_serde: TheirSerde = None,
     thread_ids: Ids = None,
     imports: Imports = None,
-    *,
     dry_run: DryRun = False,
     verify: Verify = True,
 ) -> None:
@@ -130,16 +153,38 @@ def export(
     """
     import_modules(imports)
     conninfo = session.conninfo() if target is None else checked(target, "TARGET")
-    with session.saver(SnapshotSerializer()) as saver, _shown(session) as on_progress:
+    theirs = serializer(target_serde, "--target-serde") or JsonPlusSerializer()
+    ours = serializer(serde, "--serde") or SnapshotSerializer()
+    with session.saver(ours) as saver, _watched(session) as on_progress:
         report = export_threads(
             saver,
-            OfficialTables(conninfo, target_schema),
+            OfficialTables(conninfo, target_schema, theirs),
             thread_ids=thread_ids,
             dry_run=dry_run,
             verify=verify,
             on_progress=on_progress,
         )
     _tell(session, report)
+
+
+@contextmanager
+def _watched(session: Session) -> Iterator[Callable[[Progress], object]]:
+    """What is to be told of the progress; Ctrl-C ends it with a word on how far it was."""
+    done = 0
+
+    def watch(progress: Progress) -> None:
+        nonlocal done
+        done = progress.threads_done
+        show(progress)
+
+    try:
+        with _shown(session) as show:
+            yield watch
+    except KeyboardInterrupt:
+        said = f"stopped after {counted(done, 'thread')}; do it again to go on"
+        session.output.note(f"langgraph-pg-snapshot: {said}")
+        session.output.show({"error": {"kind": "interrupted", "message": said}}, lambda: None)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @contextmanager
@@ -174,12 +219,16 @@ def _tell(session: Session, report: TransferReport) -> None:
 
     def render() -> None:
         done = "there would be" if report.dry_run else "done:"
+        copied = f"{counted(report.checkpoints, 'checkpoint')} and "
+        copied += counted(report.writes, "pending write")
         output.line(
             f"looked at {counted(report.threads, 'thread')}, {done} {report.new} new, "
             f"{report.continued} continued, {report.unchanged} unchanged; "
-            f"{counted(report.checkpoints, 'checkpoint')} and "
-            f"{counted(report.writes, 'pending write')} copied, "
-            f"{counted(report.verified, 'checkpoint')} compared"
+            + (
+                f"{copied} to copy"
+                if report.dry_run
+                else f"{copied} copied, {counted(report.verified, 'checkpoint')} compared"
+            )
         )
         for problem in report.problems:
             output.line(str(problem), "red")

@@ -50,7 +50,7 @@ class Exclusive(SaverBase):
 
         Args:
             thread_id: The thread; it need not exist.
-            ttl: Seconds, above 0 and up to a day, after which a lease that is not renewed may be
+            ttl: Seconds, from 0.1 up to a day, after which a lease that is not renewed may be
                 taken; default 30. The clock is the server's.
             timeout: Seconds to wait for the thread; default 60. 0 is to try once, None for ever.
 
@@ -103,8 +103,9 @@ class ThreadBlock:
             if not isinstance(error, ThreadBusyError):
                 self._give_back()
             raise
+        lease = self._begin(taken.token)  # first: it is what a beat renews
         self._beating = _Heartbeat(self, self._interval)
-        return self._begin(taken.token)
+        return lease
 
     def __exit__(
         self,
@@ -254,7 +255,7 @@ class ThreadBlock:
             self._thread_id,
             failure,
         )
-        return True
+        return self._holding is None or not self._holding.is_lost
 
     def _judge(self, error: BaseException | None, *, was_held: bool) -> None:
         if not was_held and error is None and self._holding is not None:

@@ -26,6 +26,7 @@ from langgraph_pg_snapshot import (
     SnapshotError,
     ThreadBusyError,
 )
+from langgraph_pg_snapshot._exclusive import ThreadBlock
 
 pytestmark = pytest.mark.timeout(120)
 DURABILITIES = ("sync", "async", "exit")
@@ -390,6 +391,26 @@ def test_lease_is_renewed(saver, conn):
     assert [t for t in threading.enumerate() if t.name == HEARTBEAT] == []
 
 
+def test_heartbeat_does_not_begin_before_its_block(saver, conn, monkeypatch):
+    """A process that is busy stalls between the two until the first renewal is due."""
+
+    def begin(block, token):
+        while any(each.name == HEARTBEAT for each in threading.enumerate()):
+            conn.execute("SELECT pg_sleep(0.01)")
+        return begin_at_once(block, token)
+
+    failed = []
+    begin_at_once = ThreadBlock._begin
+    monkeypatch.setattr(ThreadBlock, "_begin", begin)
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    when = "SELECT expires_at FROM agent_checkpoints_leases"
+    with saver.exclusive("thread", ttl=0.3):
+        seen = {conn.execute(when).fetchone()}
+        while len(seen) < 3 and not failed:
+            seen.add(conn.execute(when).fetchone())
+    assert failed == []
+
+
 async def test_lease_is_renewed_by_a_task(ready_database):
     when = "SELECT expires_at FROM agent_checkpoints_leases"
     async with (
@@ -425,6 +446,19 @@ def test_lost_lease_is_noticed_by_the_heartbeat(saver, conn, caplog):
 
     with caplog.at_level(logging.WARNING), pytest.raises(LeaseLostError):
         work()
+
+
+def test_lost_lease_that_can_not_be_given_back_is_lost(saver, conn, caplog):
+    def work():
+        with saver.exclusive("thread", ttl=0.3):
+            conn.execute("DELETE FROM agent_checkpoints_leases")
+            while "not held any more" not in caplog.text:
+                conn.execute("SELECT pg_sleep(0.01)")
+            conn.execute("ALTER TABLE agent_checkpoints_leases RENAME TO elsewhere")
+
+    with caplog.at_level(logging.WARNING), pytest.raises(LeaseLostError):
+        work()
+    assert "could not be given back" in caplog.text
 
 
 def test_lease_that_can_not_be_given_back_expires(saver, conn, caplog):
@@ -528,7 +562,10 @@ def test_database_that_can_not_be_reached():
     [
         ({"thread_id": 1.5}, "thread_id must be a str"),
         ({"thread_id": "a\x00"}, "NUL"),
-        *(({"ttl": ttl}, "ttl must be") for ttl in (0, -1, 86_401, float("nan"), "30", None, True)),
+        *(
+            ({"ttl": ttl}, r"ttl must be .*; any from 0\.1 to 86,400 \(a day\) will do$")
+            for ttl in (0, -1, 1e-9, 0.09, 86_401, float("inf"), float("nan"), "30", None, True)
+        ),
         *(({"timeout": t}, "timeout must be") for t in (-1, float("nan"), "30", False)),
     ],
 )

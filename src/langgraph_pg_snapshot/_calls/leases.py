@@ -18,7 +18,9 @@ from langgraph_pg_snapshot.errors import InvalidArgumentError
 from langgraph_pg_snapshot.models import ThreadLease
 from langgraph_pg_snapshot.sql import Queries
 
-LONGEST_TTL = 86_400.0
+# What is shorter has expired by the time it is taken, and is renewed without a pause.
+SHORTEST_TTL, LONGEST_TTL = 0.1, 86_400.0
+_TTLS = f"any from {SHORTEST_TTL:g} to {LONGEST_TTL:,.0f} (a day) will do"
 
 
 @dataclass
@@ -78,13 +80,11 @@ def check_ttl(ttl: float) -> timedelta:
     """Return how long a lease lasts without being renewed.
 
     Raises:
-        InvalidArgumentError: It is no number of seconds up to a day.
+        InvalidArgumentError: It is no number of seconds from 0.1 up to a day.
     """
-    seconds = check_seconds("ttl", ttl, ", and at most a day (86,400)")
-    if seconds > LONGEST_TTL:
-        raise InvalidArgumentError(
-            f"ttl must be a number of seconds above 0, and at most a day (86,400), got {seconds:g}"
-        )
+    seconds = check_seconds("ttl", ttl, f"; {_TTLS}")
+    if not SHORTEST_TTL <= seconds <= LONGEST_TTL:
+        raise InvalidArgumentError(f"ttl must be a number of seconds, got {seconds:g}; {_TTLS}")
     return timedelta(seconds=seconds)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._calls import leases as calls
-from langgraph_pg_snapshot._calls.waiting import Waiting
+from langgraph_pg_snapshot._calls.waiting import Pace, Waiting
 from langgraph_pg_snapshot._lifecycle import Backend, Call
 from langgraph_pg_snapshot._plans.lease import Taken, lost_lease
 from langgraph_pg_snapshot._plans.store import Store
@@ -23,7 +23,8 @@ from langgraph_pg_snapshot.models import ThreadLease
 
 logger = logging.getLogger("langgraph_pg_snapshot")
 
-# A lease is renewed so many times before it would expire.
+# A lease is renewed so many times before it would expire. A renewal that takes as long as that is
+# given up, and another connection has time for the next one.
 BEATS = 3
 
 
@@ -173,7 +174,8 @@ class ThreadBlock:
             return self._left(failure)
 
     async def _abeat(self) -> None:
-        while not await self._is_stopped_within(self._interval) and await self._arenew():
+        pace = Pace(self._interval)
+        while not await self._is_stopped_within(pace.pause()) and await self._arenew():
             pass
 
     async def _is_stopped_within(self, seconds: float) -> bool:
@@ -234,7 +236,7 @@ class ThreadBlock:
 
     def _renewal(self) -> Call[bool]:
         assert self._holding is not None  # noqa: S101 -- it is taken
-        return calls.renew(self._store, self._holding.lease, self._ttl)
+        return calls.renew(self._store, self._holding.lease, self._ttl, within=self._interval)
 
     def _giving_back(self) -> Call[bool]:
         return calls.give_back(self._store, self._thread_id, self._holder)
@@ -276,7 +278,8 @@ class _Heartbeat:
         self._thread.start()
 
     def _run(self, block: ThreadBlock, interval: float) -> None:
-        while not self._stopped.wait(interval) and block.beat():
+        pace = Pace(interval)
+        while not self._stopped.wait(pace.pause()) and block.beat():
             pass
 
     def stop(self) -> None:

@@ -146,6 +146,38 @@ def test_connection_that_hangs_is_found_beside_one_that_died(own_server):
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
+def test_lease_is_renewed_beside_a_connection_that_hangs(own_server, colour):
+    """It is given up long before its deadline, a minute, and another one has time to do it."""
+
+    def watch():
+        with psycopg.connect(own_server.dsn, autocommit=True) as conn:
+            which = "SELECT pid FROM pg_stat_activity WHERE application_name = 'hangs'"
+            [[pid]] = conn.execute(which).fetchall()
+            when = (
+                "SELECT expires_at, expires_at > now() FROM agent_checkpoints_leases"
+                " WHERE thread_id = 'hangs'"
+            )
+            with stopped(pid):
+                [[before, _]] = conn.execute(when).fetchall()
+                after = before
+                while after == before:
+                    [[after, is_held]] = conn.execute(when).fetchall()
+                    assert is_held
+
+    async def turn(saver):
+        async with saver.exclusive("hangs", ttl=4.5):
+            await asyncio.to_thread(watch)
+
+    kwargs = {"application_name": "hangs"}
+    with driven(colour, own_server.dsn, min_size=1, max_size=1, kwargs=kwargs) as calls:
+        if calls.loop is not None:
+            calls.loop.run_until_complete(turn(calls.saver))
+        else:
+            with calls.saver.exclusive("hangs", ttl=4.5):
+                watch()
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
 def test_server_without_a_free_connection_is_waited_for(own_server, caplog, colour):
     with (
         ThreadPoolExecutor(1) as threads,

@@ -106,9 +106,12 @@ def take(store: Store, thread_id: str, holder: str, ttl: timedelta) -> Call[leas
     )
 
 
-def renew(store: Store, lease: ThreadLease, ttl: timedelta) -> Call[bool]:
-    """Hold it for longer."""
-    return Call(_operation(store, lease.thread_id), partial(leases.renew_lease, store, *lease, ttl))
+def renew(store: Store, lease: ThreadLease, ttl: timedelta, within: float) -> Call[bool]:
+    """Hold it for longer, in so many seconds or not at all."""
+    return Call(
+        _operation(store, lease.thread_id),
+        partial(leases.renew_lease, store, *lease, ttl, within),
+    )
 
 
 def give_back(store: Store, thread_id: str, holder: str) -> Call[bool]:

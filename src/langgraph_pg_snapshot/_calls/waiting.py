@@ -1,4 +1,4 @@
-"""Waiting for a thread that another block has."""
+"""Waiting for a thread that another block has, and for the time to renew one's own lease."""
 
 from __future__ import annotations
 
@@ -46,3 +46,21 @@ class Waiting:
         )
         error.thread_id, error.holder, error.held_for = self._thread_id, holder, held_for
         return error
+
+
+class Pace:
+    """When what is done again and again is due; how long it takes itself does not delay the next.
+
+    Args:
+        interval: Seconds from one to the next, beginning now.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._due = time.monotonic()
+
+    def pause(self) -> float:
+        """Seconds until the next one; 0 if it is overdue, and then they go on from there."""
+        now = time.monotonic()
+        self._due = max(self._due + self._interval, now)
+        return self._due - now

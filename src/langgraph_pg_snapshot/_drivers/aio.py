@@ -73,7 +73,7 @@ class AsyncDriver:
     async def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Heavy):
             return None
-        seconds = None if step.takes_long else self.conduct.deadline
+        seconds = self.conduct.allowed(step)
         if isinstance(step, Stmt):
             return await self._with_connection(
                 lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace

@@ -45,6 +45,13 @@ class Conduct:
     pooler: bool | None = None
     opening: Stmt | None = None
 
+    def allowed(self, step: Stmt | Atomic) -> float | None:
+        """How long a step may take with all its tries, in seconds; None is without end."""
+        if step.takes_long:
+            return None
+        within = step.within if isinstance(step, Stmt) else None
+        return min((s for s in (self.deadline, within) if s is not None), default=None)
+
 
 class Connections(Protocol):
     """Where a driver gets connections."""
@@ -76,7 +83,7 @@ class SyncDriver:
     def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Heavy):
             return None
-        seconds = None if step.takes_long else self.conduct.deadline
+        seconds = self.conduct.allowed(step)
         if isinstance(step, Stmt):
             return self._with_connection(
                 lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace

@@ -35,10 +35,12 @@ def take_lease(store: Store, thread_id: str, holder: str, ttl: timedelta) -> Pla
     return Taken(*row)
 
 
-def renew_lease(store: Store, thread_id: str, token: int, ttl: timedelta) -> Plan[bool]:
-    """Hold it for longer; returns whether it is still held."""
+def renew_lease(
+    store: Store, thread_id: str, token: int, ttl: timedelta, within: float
+) -> Plan[bool]:
+    """Hold it for longer, in so many seconds or not at all; returns whether it is still held."""
     params = {"thread_id": thread_id, "lease": token, "ttl": ttl}
-    return bool((yield Stmt(store.queries("renew_lease"), params)))
+    return bool((yield Stmt(store.queries("renew_lease"), params, within=within)))
 
 
 def give_lease_back(store: Store, thread_id: str, holder: str) -> Plan[bool]:

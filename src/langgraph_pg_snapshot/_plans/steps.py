@@ -33,11 +33,14 @@ class Stmt:
         query: Its text, in which a percent sign is doubled unless ``params`` is None.
         params: Its parameters; None is for scripts of several statements, which can't have any.
         takes_long: Whether it may take as long as it likes, since it works through whole tables.
+        within: How long it may take with all its tries, in seconds, where that is less than what
+            any statement may take; None is no less.
     """
 
     query: bytes
     params: Mapping[str, Any] | None = None
     takes_long: bool = False
+    within: float | None = None
 
 
 @dataclass(frozen=True)

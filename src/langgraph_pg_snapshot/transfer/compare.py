@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_pg_snapshot.transfer.same import difference
 from langgraph_pg_snapshot.transfer.threads import Found, Place
@@ -19,6 +21,8 @@ class Mismatch(NamedTuple):
     reason: str
 
 
+_Differs: TypeAlias = Callable[[Any, Any], "str | None"]
+_USUAL = JsonPlusSerializer()
 # Savers drop it from metadata: LangGraph does not write it any more.
 _DROPPED = "writes"
 
@@ -28,6 +32,8 @@ def mismatches(
     got: CheckpointTuple | None,
     serde: SerializerProtocol | None,
     removed: Container[Place] = (),
+    *,
+    was_there: bool = False,
 ) -> Iterator[Mismatch]:
     """In what a copy differs from its original.
 
@@ -37,6 +43,7 @@ def mismatches(
         serde: The target's serializer, if it is one that does not bring back all as it was: then
             what it makes of a value is right.
         removed: Checkpoints that one of both has no more: where one is, its child has no parent.
+        was_there: The copy was not made just now. It may be the original, and ``want`` its export.
     """
     if got is None:
         yield Mismatch("(checkpoint)", "it is not there")
@@ -48,14 +55,15 @@ def mismatches(
         None in (parent, own) and Place(want.place.checkpoint_ns, parent or own or "") in removed
     ):
         yield Mismatch("(parent)", f"{parent!r} instead of {want.parent_id!r}")
+    differs = partial(unlike, serde, was_there=was_there)
     copied: dict[str, Any] = dict(got.checkpoint)
     header = {**want.checkpoint, "id": want.place.checkpoint_id, "channel_values": None}
     yield from _of_dicts(header, {**copied, "channel_values": None}, "({})")
     old = {key: value for key, value in want.metadata.items() if key != _DROPPED}
     new = {key: value for key, value in got.metadata.items() if key != _DROPPED}
     yield from _of_dicts(old, new, "(metadata {!r})")
-    yield from _of_values(want.checkpoint["channel_values"], copied["channel_values"], serde)
-    yield from _of_writes(want, got, serde)
+    yield from _of_values(want.checkpoint["channel_values"], copied["channel_values"], differs)
+    yield from _of_writes(want, got, differs)
 
 
 def _of_dicts(want: Mapping[str, Any], got: Mapping[str, Any], part: str) -> Iterator[Mismatch]:
@@ -75,33 +83,43 @@ def _as_json(value: Any) -> Any:
 
 
 def _of_values(
-    want: Mapping[str, Any], got: Mapping[str, Any], serde: SerializerProtocol | None
+    want: Mapping[str, Any], got: Mapping[str, Any], differs: _Differs
 ) -> Iterator[Mismatch]:
     for channel in sorted(want.keys() | got.keys()):
         if channel not in got:
             yield Mismatch(channel, "its value is missing")
         elif channel not in want:
             yield Mismatch(channel, "it has a value where there was none")
-        elif (found := unlike(serde, got[channel], want[channel])) is not None:
+        elif (found := differs(got[channel], want[channel])) is not None:
             yield Mismatch(channel, found.removeprefix(": "))
 
 
-def _of_writes(
-    want: Found, got: CheckpointTuple, serde: SerializerProtocol | None
-) -> Iterator[Mismatch]:
+def _of_writes(want: Found, got: CheckpointTuple, differs: _Differs) -> Iterator[Mismatch]:
     pending = got.pending_writes or []
     old, new = [w[:2] for w in want.pending_writes], [tuple(w[:2]) for w in pending]
     if old != new:
         yield Mismatch("(pending writes)", f"{len(new)} writes instead of {len(old)}, or others")
         return
     for (_, channel, value), (_, _, copied) in zip(want.pending_writes, pending, strict=True):
-        if (found := unlike(serde, copied, value)) is not None:
+        if (found := differs(copied, value)) is not None:
             yield Mismatch(channel, f"a pending write{found}")
 
 
-def unlike(serde: SerializerProtocol | None, got: Any, want: Any) -> str | None:
+def unlike(
+    serde: SerializerProtocol | None, got: Any, want: Any, *, was_there: bool = False
+) -> str | None:
     """In what a copied value differs from the original; None if it does not (see `mismatches`)."""
     found = difference(got, want)
-    if found is None or serde is None:
-        return found
-    return difference(got, serde.loads_typed(serde.dumps_typed(want)))
+    if found is not None and serde is not None:
+        found = difference(got, serde.loads_typed(serde.dumps_typed(want)))
+    if found is not None and was_there and difference(_exported(got), want) is None:
+        return None
+    return found
+
+
+def _exported(value: Any) -> Any:
+    """What an export makes of a value, where the other saver has the usual serializer."""
+    try:
+        return _USUAL.loads_typed(_USUAL.dumps_typed(value))
+    except Exception:  # noqa: BLE001 -- it was not exported then
+        return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -113,7 +112,7 @@ class _Thread:
                 self._fill(target, work)
                 self._count(work, want.tasks)
             if self._transfer.verify and not self._transfer.dry_run and not work.went_on:
-                self._verify(target, want, work.removed)
+                self._verify(target, want, work)
         except _FailedError as failure:
             report.problems.append(failure.problem)
 
@@ -183,8 +182,9 @@ class _Thread:
                     target.discard()
             raise failed from error
 
-    def _verify(self, target: ThreadToFill, want: Contents, removed: AbstractSet[Place]) -> None:
-        places = [place for place in want.oldest_first() if place not in removed]
+    def _verify(self, target: ThreadToFill, want: Contents, work: Work) -> None:
+        places = [place for place in want.oldest_first() if place not in work.removed]
+        copied = set(work.places)
         for done, place in enumerate(places, start=1):
             try:
                 found = self._source.read(place)
@@ -193,7 +193,9 @@ class _Thread:
                 got = target.load(place)
             except SnapshotError as error:
                 raise self._failed(error, place, "different") from error
-            for mismatch in mismatches(found, got, self._transfer.serde, removed):
+            for mismatch in mismatches(
+                found, got, self._transfer.serde, work.removed, was_there=place not in copied
+            ):
                 self._report.problems.append(
                     Problem(self._thread_id, "different", mismatch.reason, *place, mismatch.part)
                 )

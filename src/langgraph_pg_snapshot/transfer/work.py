@@ -150,7 +150,7 @@ class _Difference:
         other = [
             key
             for key in want.keys() & have.keys()
-            if unlike(serde, have[key], want[key]) is not None
+            if unlike(serde, have[key], want[key], was_there=True) is not None
         ]
         answers = [key for key in other if key[1] == WRITES_IDX_MAP[RESUME]]
         return cls(
@@ -166,5 +166,5 @@ def _goes_on(longer: Any, shorter: Any, serde: SerializerProtocol | None) -> boo
         isinstance(longer, list)
         and isinstance(shorter, list)
         and len(longer) > len(shorter)
-        and unlike(serde, longer[: len(shorter)], shorter) is None
+        and unlike(serde, longer[: len(shorter)], shorter, was_there=True) is None
     )

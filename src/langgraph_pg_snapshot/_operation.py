@@ -12,10 +12,13 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from langgraph_pg_snapshot._drivers.trace import Trace
 from langgraph_pg_snapshot.errors import (
+    NOT_KEPT_APART,
     ConnectionUnavailableError,
     SchemaError,
     SnapshotError,
     StorageError,
+    TenantError,
+    is_not_kept_apart,
     without_values,
 )
 
@@ -108,6 +111,8 @@ class Operation:
                 "search_path, or made for tenants and the saver has none, or the other way round): "
                 "call setup(), or leave auto_setup on"
             )
+        elif is_not_kept_apart(error):
+            wrapped = TenantError(f"{self}: {NOT_KEPT_APART}")
         elif isinstance(error, psycopg.errors.InsufficientPrivilege):
             wrapped = StorageError(
                 f"{self}: {error.diag.message_primary}; the role needs SELECT, INSERT, UPDATE and "

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import psycopg
+
 from helpers import Chain, Driven, config_of
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
+from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
 
 THREAD, RUN = "thread", "run-1"
+TABLES = [Queries("agent_checkpoints", tenants=True).relations[t] for t in TENANTS_TABLES]
 IDS = [f"1f000000-0000-6000-8000-00000000000{n}" for n in range(4)]
 
 
@@ -27,6 +32,17 @@ def fill(driven: Driven, mark: str) -> None:
         Chain(driven, thread_id, ns="sub").put(
             {"who": mark}, checkpoint_id=IDS[0], metadata=metadata
         )
+
+
+def rows_of(dsn: str, tenant: str) -> str:
+    """A digest of a tenant's rows, with where each lies and who wrote it; as the superuser."""
+    found = hashlib.sha256()
+    with psycopg.connect(dsn) as admin:
+        for table in TABLES:
+            query = f"SELECT ctid, xmin, t FROM {table} AS t WHERE tenant = %s ORDER BY ctid"  # noqa: S608 -- ours
+            for row in admin.execute(query, [tenant]):
+                found.update(repr(row).encode())
+    return found.hexdigest()
 
 
 def put(driven: Driven) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from methods import IDS, METHODS, RUN, THREAD, fill
+from methods import IDS, METHODS, RUN, THREAD, fill, rows_of
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
@@ -18,21 +17,8 @@ from langgraph_pg_snapshot import (
     SnapshotError,
     SnapshotSerializer,
 )
-from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
 
 COLOURS = [Variant("sync", "conninfo", "snapshot"), Variant("async", "plain", "snapshot")]
-TABLES = [Queries("agent_checkpoints", tenants=True).relations[t] for t in TENANTS_TABLES]
-
-
-def rows_of(dsn: str, tenant: str) -> str:
-    """A digest of a tenant's rows, with where each lies and who wrote it; as the superuser."""
-    found = hashlib.sha256()
-    with psycopg.connect(dsn) as admin:
-        for table in TABLES:
-            query = f"SELECT ctid, xmin, t FROM {table} AS t WHERE tenant = %s ORDER BY ctid"  # noqa: S608 -- ours
-            for row in admin.execute(query, [tenant]):
-                found.update(repr(row).encode())
-    return found.hexdigest()
 
 
 def outcome(call: Callable[[], Any]) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from itertools import pairwise
 
 import psycopg
 import pytest
-from methods import METHODS, fill
+from methods import METHODS, TABLES, fill, rows_of
 
-from helpers import Driven, config_of
+from helpers import Driven, Variant, config_of
 from langgraph_pg_snapshot import (
     InvalidArgumentError,
     PostgresSnapshotSaver,
@@ -18,10 +19,9 @@ from langgraph_pg_snapshot import (
     schema_sql,
 )
 from langgraph_pg_snapshot._arguments import MAX_ID_BYTES
-from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries
+from langgraph_pg_snapshot.sql import Queries
 from langgraph_pg_snapshot.transfer import import_threads
 
-TABLES = [Queries("agent_checkpoints", tenants=True).relations[t] for t in TENANTS_TABLES]
 SET = "SELECT set_config('langgraph_pg_snapshot.tenant', %s, true)"
 INSERT = (
     "INSERT INTO agent_checkpoints_threads (thread_id, checkpoint_ns, appended, next_items, epoch)"
@@ -182,6 +182,64 @@ def test_row_security_that_is_switched_off_is_noticed(filled, done, undone):
         finally:
             admin.execute(undone.format(role="runs_graphs"))
     with PostgresSnapshotSaver(filled.runtime, tenant="b", auto_setup=False) as saver:
+        assert saver.list_threads() == []
+
+
+WAYS = [
+    *(Variant("sync", "conninfo", "snapshot"), Variant("async", "conninfo", "snapshot")),
+    *(Variant("sync", "no-autocommit", "snapshot"), Variant("async", "no-autocommit", "snapshot")),
+]
+
+
+@pytest.mark.parametrize("variant", WAYS, ids=str)
+def test_role_that_changes_while_a_saver_is_at_work_is_noticed(filled, variant):
+    """By every method, on connections that it has worked on, with statements that are prepared."""
+    with (
+        psycopg.connect(filled.admin, autocommit=True) as admin,
+        variant.open(filled.runtime, tenant="b", auto_setup=False) as saver,
+    ):
+        for _ in range(8):
+            assert saver.list_threads() == []
+        before = rows_of(filled.admin, "a")
+        admin.execute("ALTER ROLE runs_graphs BYPASSRLS")
+        try:
+            for name, call in METHODS.items():
+                with pytest.raises(TenantError, match=r"superuser.*rights_sql"):
+                    pytest.fail(f"{name}: {call(saver)}")
+        finally:
+            admin.execute("ALTER ROLE runs_graphs NOBYPASSRLS")
+        assert rows_of(filled.admin, "a") == before
+        assert saver.list_threads() == []
+        saver.save_state("thread", {"who": "b"})
+        assert saver.load_state("thread") == {"who": "b"}
+
+
+def test_so_is_one_that_the_application_sets_on_its_connection(filled):
+    with (
+        psycopg.connect(filled.admin) as conn,
+        contextlib.closing(PostgresSnapshotSaver(conn, tenant="b", auto_setup=False)) as saver,
+    ):
+        for role, is_refused in (("runs_graphs", False), ("none", True), ("runs_graphs", False)):
+            conn.execute(f"SET ROLE {role}")
+            conn.commit()
+            if is_refused:
+                with pytest.raises(TenantError, match="row security does not hold"):
+                    saver.load_state("thread")
+            else:
+                assert saver.load_state("thread") is None
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_row_security_that_is_switched_off_meanwhile_is_noticed(filled, table):
+    with (
+        psycopg.connect(filled.admin, autocommit=True) as admin,
+        PostgresSnapshotSaver(filled.runtime, tenant="b", auto_setup=False) as saver,
+    ):
+        assert saver.list_threads() == []
+        admin.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+        with pytest.raises(TenantError, match="row security does not hold"):
+            saver.list_threads()
+        admin.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         assert saver.list_threads() == []
 
 

@@ -74,12 +74,13 @@ class AsyncDriver:
         if isinstance(step, Heavy):
             return None
         seconds = self.conduct.allowed(step)
+        opening = None if step.of_schema else self.conduct.opening
         if isinstance(step, Stmt):
             return await self._with_connection(
-                lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace
+                lambda conn: _on_its_own(conn, step, opening, trace), seconds, trace
             )
         return await self._with_connection(
-            lambda conn: _in_transaction(conn, step, self.conduct.opening, trace), seconds, trace
+            lambda conn: _in_transaction(conn, step, opening, trace), seconds, trace
         )
 
     async def _with_connection(

@@ -37,8 +37,9 @@ class Conduct:
             is without end.
         pooler: Whether connections lead by a pooler to another server process each time, so that
             nothing can be prepared; None is to find out.
-        opening: A statement that every transaction begins with, in the same round trip; None is
-            none. (It says for one transaction what may not stay: the connection may be anybody's.)
+        opening: A statement that every transaction begins with, in the same round trip, unless it
+            is about the schema; None is none. (It says for one transaction what may not stay: the
+            connection may be anybody's.)
     """
 
     deadline: float | None = None
@@ -84,12 +85,13 @@ class SyncDriver:
         if isinstance(step, Heavy):
             return None
         seconds = self.conduct.allowed(step)
+        opening = None if step.of_schema else self.conduct.opening
         if isinstance(step, Stmt):
             return self._with_connection(
-                lambda conn: _on_its_own(conn, step, self.conduct.opening, trace), seconds, trace
+                lambda conn: _on_its_own(conn, step, opening, trace), seconds, trace
             )
         return self._with_connection(
-            lambda conn: _in_transaction(conn, step, self.conduct.opening, trace), seconds, trace
+            lambda conn: _in_transaction(conn, step, opening, trace), seconds, trace
         )
 
     def _with_connection(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot.errors import SchemaConflictError, SchemaVersionError, TenantError
 from langgraph_pg_snapshot.models import SchemaStatus
-from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries, migrations
+from langgraph_pg_snapshot.sql import Queries, migrations
 
 
 def set_up(queries: Queries) -> Plan[None]:
@@ -21,7 +21,7 @@ def set_up(queries: Queries) -> Plan[None]:
             round.
     """
     if (yield from _applied_version(queries)) < migrations()[-1].version:
-        yield Atomic(partial(_migrate, queries), takes_long=True)
+        yield Atomic(partial(_migrate, queries), takes_long=True, of_schema=True)
 
 
 def schema_status(queries: Queries) -> Plan[SchemaStatus]:
@@ -46,18 +46,9 @@ def check_tenancy(queries: Queries) -> Plan[None]:
     """See that the tables are for tenants if, and only if, the saver has one; one read.
 
     Raises:
-        TenantError: They are not; or row security does not hold for the role, which may be a
-            superuser, so that tenants would see each other's rows.
+        TenantError: They are not.
     """
-    state = yield from _look(queries)
-    _check_kind(queries, state)
-    if queries.tenants and state.taken and not state.is_kept_apart:
-        raise TenantError(
-            f"row security does not hold on the tables of {queries.label} for the role that this "
-            "saver connects as: a superuser and a role with BYPASSRLS see the rows of every "
-            "tenant. Nothing was read or written. Connect as a role that has neither, and the "
-            "rights that rights_sql(runtime=…) prints"
-        )
+    _check_kind(queries, (yield from _look(queries)))
 
 
 class _State(NamedTuple):
@@ -67,13 +58,11 @@ class _State(NamedTuple):
         taken: Those of our names that something in the database has.
         is_ours: Whether the table of migrations is ours.
         is_for_tenants: Whether the tables have a tenant in their keys.
-        is_kept_apart: Whether row security holds for this role on each table for tenants.
     """
 
     taken: list[str]
     is_ours: bool
     is_for_tenants: bool
-    is_kept_apart: bool | None
 
 
 def _look(queries: Queries) -> Plan[_State]:
@@ -84,8 +73,8 @@ def _look(queries: Queries) -> Plan[_State]:
             "names": list(names.values()),
             "migrations": names["migrations"],
             "threads": names["threads"],
-            "kept_apart": [names[table] for table in TENANTS_TABLES],
         },
+        of_schema=True,
     )
     return _State(*row)
 
@@ -120,7 +109,7 @@ def _applied_version(queries: Queries) -> Plan[int]:
                 "place our tables apart with schema=, or rename the other relation"
             )
         return 0
-    [(version,)] = yield Stmt(queries("schema_version"), {})
+    [(version,)] = yield Stmt(queries("schema_version"), {}, of_schema=True)
     newest = migrations()[-1].version
     if version is not None and version > newest:
         raise SchemaVersionError(

@@ -35,12 +35,14 @@ class Stmt:
         takes_long: Whether it may take as long as it likes, since it works through whole tables.
         within: How long it may take with all its tries, in seconds, where that is less than what
             any statement may take; None is no less.
+        of_schema: Whether it reads or writes no tenant's rows, so that it is nobody's turn.
     """
 
     query: bytes
     params: Mapping[str, Any] | None = None
     takes_long: bool = False
     within: float | None = None
+    of_schema: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,13 @@ class Atomic:
             each sees what was committed before it, which is what those want that lock first and
             look then.
         takes_long: As with a statement.
+        of_schema: As with a statement.
     """
 
     plan: Callable[[], Plan[Any]]
     one_snapshot: bool = False
     takes_long: bool = False
+    of_schema: bool = False
 
     @property
     def isolation(self) -> bytes:

@@ -22,10 +22,13 @@ from psycopg.conninfo import make_conninfo
 from langgraph_pg_snapshot._conninfo import parsed
 from langgraph_pg_snapshot.cli.output import Output
 from langgraph_pg_snapshot.errors import (
+    NOT_KEPT_APART,
     ConnectionUnavailableError,
     InvalidArgumentError,
     SchemaError,
     StorageError,
+    TenantError,
+    is_not_kept_apart,
 )
 from langgraph_pg_snapshot.saver import PostgresSnapshotSaver
 from langgraph_pg_snapshot.serializer.stored import StoredForm
@@ -101,6 +104,8 @@ class Session:
                     self.open_connection.execute(set_tenant, {"tenant": self.tenant})
                 return self.open_connection.execute(self.queries(name), params).fetchall()
         except psycopg.Error as error:
+            if is_not_kept_apart(error):
+                raise TenantError(NOT_KEPT_APART) from error
             raise StorageError(f"{type(error).__name__}: {error}") from error
 
     @contextmanager

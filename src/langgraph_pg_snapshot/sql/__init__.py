@@ -137,6 +137,7 @@ class Queries:
         self._parts = {
             "step_metadata": f"'{{{','.join(STEP_METADATA)}}}'::text[]",
             "tenant_key": "tenant, " if tenants else "",
+            "kept_apart": self._literal([self.relations[name] for name in TENANTS_TABLES]),
         }
         if self.schema is not None:
             self.relations["schema"] = sql.Identifier(self.schema).as_string(None)
@@ -145,6 +146,10 @@ class Queries:
     def _quote(self, name: str) -> str:
         parts = (name,) if self.schema is None else (self.schema, name)
         return sql.Identifier(*parts).as_string(None)
+
+    @staticmethod
+    def _literal(names: list[str]) -> str:
+        return sql.Literal(names).as_string(None).replace("%", "%%")
 
     @cached_property
     def label(self) -> str:

@@ -2,7 +2,7 @@
 
 -- name: schema_state
 -- Which of our names are taken; whether the table of migrations is ours (has these columns); whether
--- the tables were made for tenants, and whether row security holds for this role on each of them.
+-- the tables were made for tenants.
 SELECT
     ARRAY(SELECT taken.name FROM unnest(%(names)s::text[]) AS taken (name)
           WHERE to_regclass(taken.name) IS NOT NULL),
@@ -12,9 +12,7 @@ SELECT
     EXISTS (
         SELECT 1 FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = to_regclass(%(threads)s::text) AND NOT a.attisdropped
-            AND a.attname = 'tenant'),
-    (SELECT bool_and(row_security_active(to_regclass(kept.name)))
-     FROM unnest(%(kept_apart)s::text[]) AS kept (name))
+            AND a.attname = 'tenant')
 
 -- name: schema_version
 -- The newest migration that was applied here.
@@ -65,8 +63,14 @@ tenant text COLLATE "C" NOT NULL DEFAULT {tenant},
 nullif(current_setting('langgraph_pg_snapshot.tenant', true), '')
 
 -- name: set_tenant
--- Say whose turn it is, until the transaction ends.
-SELECT set_config('langgraph_pg_snapshot.tenant', %(tenant)s::text, true)
+-- Say whose turn it is, until the transaction ends. Where row security does not hold for this role on
+-- one of the tables, that is an error (there is no such parameter), so that nothing follows.
+SELECT set_config(
+    CASE WHEN (
+        SELECT bool_and(row_security_active(to_regclass(kept.name)))
+        FROM unnest({kept_apart}::text[]) AS kept (name)
+    ) IS FALSE THEN 'row_security_does_not_hold' ELSE 'langgraph_pg_snapshot.tenant' END,
+    %(tenant)s::text, true)
 
 -- name: record_migration
 -- Note one migration as applied.

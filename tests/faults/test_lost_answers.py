@@ -137,9 +137,9 @@ class OfThread:
 
 
 @contextmanager
-def through(dsn, loop):
+def through(dsn, loop, **options):
     """A saver of one connection, closed in its loop."""
-    saver = PostgresSnapshotSaver(dsn, min_size=1, max_size=1, auto_setup=False)
+    saver = PostgresSnapshotSaver(dsn, min_size=1, max_size=1, auto_setup=False, **options)
     try:
         yield saver
     finally:
@@ -170,17 +170,22 @@ def cases():
             for lost in ("request", "answer"):
                 is_quick = operation in BRIEFLY or (colour, lost) == ("sync", "answer")
                 marks = [] if is_quick else [pytest.mark.slow]
-                yield pytest.param(colour, operation, lost, marks=marks)
+                yield pytest.param(colour, operation, lost, "fork", marks=marks)
+        for operation in ("put-new-thread", "put-next", "put-again-with-less"):
+            # A put that is sent again is not overtaken by itself.
+            yield colour, operation, "answer", "raise"
 
 
-@pytest.mark.parametrize(("colour", "operation", "lost"), list(cases()))
-def test_operation_is_done_once_whatever_gets_lost(ready_database, colour, operation, lost):
+@pytest.mark.parametrize(("colour", "operation", "lost", "on_conflict"), list(cases()))
+def test_operation_is_done_once_whatever_gets_lost(
+    ready_database, colour, operation, lost, on_conflict
+):
     before, work = OPERATIONS[operation]
     with (
         event_loop() as loop,
         PostgresSnapshotSaver(ready_database, min_size=1) as other,
         proxy_to(ready_database) as proxy,
-        through(proxy.dsn, loop) as saver,
+        through(proxy.dsn, loop, on_conflict=on_conflict) as saver,
     ):
         driven = Driven(saver, loop if colour == "async" else None)
 

@@ -84,10 +84,11 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.parametrize("on_conflict", ["fork", "raise"])
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("work", OPERATIONS, ids=lambda work: work.__name__)
-def test_operation(ready_database, colour, work):
-    with wire(ready_database, colour, auto_setup=False) as listened:
+def test_operation(ready_database, colour, work, on_conflict):
+    with wire(ready_database, colour, auto_setup=False, on_conflict=on_conflict) as listened:
         chain = filled(listened.driven)
         found = []
         for driven in (listened.driven, listened.stranger()):
@@ -122,9 +123,41 @@ def test_tenant_costs_no_round_trip(database, colour, work):
     assert (traffic.statements, traffic.round_trips) == (2 * statements, round_trips)
 
 
+def save(driven: Driven) -> None:
+    driven.save_state("thread", {"note": "n"})
+
+
+def save_in_a_block(driven: Driven) -> None:
+    """It ends long before it is renewed."""
+    saver = driven.saver
+
+    async def turn() -> None:
+        async with saver.exclusive("thread", ttl=1000):
+            await saver.asave_state("thread", {"note": "n"})
+
+    if driven.loop is not None:
+        driven.loop.run_until_complete(turn())
+    else:
+        with saver.exclusive("thread", ttl=1000):
+            saver.save_state("thread", {"note": "n"})
+
+
 @pytest.mark.parametrize("colour", COLOURS)
-def test_first_put_of_a_thread_reads_nothing(ready_database, colour):
+def test_exclusive_is_two_statements_a_turn(ready_database, colour):
     with wire(ready_database, colour, auto_setup=False) as listened:
+        found = []
+        for work in (save, save_in_a_block):
+            work(listened.driven)
+            work(listened.driven)
+            traffic = listened.traffic(lambda work=work: work(listened.driven))
+            found.append((traffic.statements, traffic.round_trips))
+    assert found[1] == tuple(count + 2 for count in found[0])
+
+
+@pytest.mark.parametrize("on_conflict", ["fork", "raise"])
+@pytest.mark.parametrize("colour", COLOURS)
+def test_first_put_of_a_thread_reads_nothing(ready_database, colour, on_conflict):
+    with wire(ready_database, colour, auto_setup=False, on_conflict=on_conflict) as listened:
         filled(listened.driven, "before", 2)
         chain = Chain(listened.driven, "thread")
         traffic = listened.traffic(lambda: chain.put({"messages": [AIMessage(LONG)]}))

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psycopg
 import pytest
@@ -345,6 +346,45 @@ def test_what_outlives_its_block_is_refused(saver):
     with saver.exclusive("thread"), pytest.raises(LeaseLostError):
         context.run(saver.save_state, "thread", {"a": 2})
     saver.save_state("thread", {"a": 3})
+
+
+def in_a_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def in_a_pool(work):
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(work).result()
+
+
+def in_a_pool_with_the_context(work):
+    in_a_pool(partial(contextvars.copy_context().run, work))
+
+
+def in_a_loops_executor(work):
+    async def run():
+        await asyncio.get_running_loop().run_in_executor(None, work)
+
+    asyncio.run(run())
+
+
+def by_to_thread(work):
+    asyncio.run(asyncio.to_thread(work))
+
+
+@pytest.mark.parametrize(
+    ("way", "is_refused"),
+    [
+        *((way, False) for way in (in_a_thread, in_a_pool, in_a_loops_executor)),
+        *((way, True) for way in (in_a_pool_with_the_context, by_to_thread)),
+    ],
+)
+def test_what_a_lost_block_hands_to_a_thread_goes_by_the_context(saver, conn, way, is_refused):
+    with pytest.raises(LeaseLostError), lost_block(saver, conn):
+        way(partial(saver.save_state, "thread", {"a": 1}))
+    assert saver.load_state("thread") == (None if is_refused else {"a": 1})
 
 
 def waiting_for(conn, pid):

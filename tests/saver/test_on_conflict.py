@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import psycopg
 import pytest
+import yaml
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, StateUpdate, interrupt
 from typing_extensions import TypedDict
@@ -534,6 +535,24 @@ def test_of_eight_threads_those_that_did_not_land_are_told(ready_database, durab
         check_line(one, landed)
 
 
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_of_eight_threads_that_take_turns_all_land(ready_database, durability):
+    with (
+        PostgresSnapshotSaver(ready_database, on_conflict="raise") as one,
+        PostgresSnapshotSaver(ready_database, on_conflict="raise") as two,
+        ThreadPoolExecutor(8) as threads,
+    ):
+
+        def turn(number):
+            saver = (one, two)[number % 2]
+            with saver.exclusive("thread"):
+                return try_turn(saver, number, durability)
+
+        landed = list(threads.map(turn, range(8)))
+        assert landed == [True] * 8
+        check_line(one, landed)
+
+
 def turn_in_a_process(dsn, number, ready, landed):
     with PostgresSnapshotSaver(dsn, min_size=1, on_conflict="raise") as saver:
         ready.wait(60)
@@ -616,6 +635,9 @@ def test_addressed_id_is_plain_text_elsewhere():
     assert hash(checkpoint_id) == hash("1f1e")
     assert json.loads(json.dumps({"id": checkpoint_id})) == {"id": "1f1e"}
     assert type(pickle.loads(pickle.dumps(checkpoint_id))) is str  # noqa: S301 -- our own
+    assert yaml.safe_load(yaml.safe_dump(str(checkpoint_id))) == "1f1e"
+    with pytest.raises(yaml.representer.RepresenterError):  # the one that wants str itself
+        yaml.safe_dump(checkpoint_id)
     assert copy.copy(checkpoint_id) is copy.deepcopy([checkpoint_id])[0] is checkpoint_id
 
 

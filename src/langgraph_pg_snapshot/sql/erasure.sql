@@ -159,7 +159,7 @@ FROM (
 WHERE m.thread_id = now.thread_id
 
 -- name: drop_writes_of_refused
--- Remove the pending writes of a checkpoint that was not stored, for it came too late.
+-- Remove the pending writes of a checkpoint that was not stored, for it came too late or lost a race.
 DELETE FROM {writes} AS w
 WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
     AND w.checkpoint_id = %(checkpoint_id)s::text AND NOT EXISTS (

@@ -700,3 +700,16 @@ def test_writes_that_come_after_their_checkpoint_was_refused_do_not_stay(bench, 
     bench.driven.put_writes(refused, [("a", 4)], "task")
     with psycopg.connect(ready_database) as conn:
         assert conn.execute("SELECT * FROM agent_checkpoints_writes").fetchall() == []
+
+
+def test_what_follows_a_refused_checkpoint_is_refused(bench):
+    """A run that saves in the background may be a step further when it is told."""
+    chain = Chain(bench.driven, "thread")
+    first = chain.put({"a": 1})
+    Chain(bench.other, "thread", "", first, dict(chain.states)).put({"a": 2})
+    parent = first
+    for n in range(3):
+        with pytest.raises(ConcurrentUpdateError) as raised:
+            chain.put({"a": 3 + n}, parent=parent)
+        parent = config_of("thread", raised.value.checkpoint_id)
+    assert bench.other.load_state("thread") == {"a": 2}

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from langgraph_pg_snapshot._plans.codec import Codec
-from langgraph_pg_snapshot._plans.fence import fence_of
+from langgraph_pg_snapshot._plans.fence import check_head, fence_of
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout, Stored, dump_stored, runs_in
 from langgraph_pg_snapshot._plans.lineage import Erased, Late, read_lineage
@@ -58,6 +58,8 @@ class Attempt:
             known, erased = yield from read_lineage(store, new, retried=retried)
             if (late := erased.makes_late(new)) is not None:
                 return late
+            if erased.is_refused:
+                yield from check_head(store, self.params, parent_was_refused=True)
         log = Log(dict(known.next_items), known.digests)
         stored = _lay_out(store.codec, new, known.parent, log, self.described)
         runs = runs_in(stored.values())

@@ -30,8 +30,13 @@ def check_lease(store: Store, params: Mapping[str, Any]) -> Plan[None]:
         raise lost_lease(params["thread_id"], params["lease"])
 
 
-def check_head(store: Store, params: Mapping[str, Any]) -> Plan[None]:
-    """See whether another run is why a put with these parameters stored nothing.
+def check_head(
+    store: Store, params: Mapping[str, Any], *, parent_was_refused: bool = False
+) -> Plan[None]:
+    """See whether another run is why a put with these parameters stored nothing, or is not to.
+
+    A run whose puts go on in the background may have made the next checkpoint before it is told
+    that its parent was refused: that one has no place in the line either.
 
     Raises:
         ConcurrentUpdateError: It is.
@@ -40,7 +45,8 @@ def check_head(store: Store, params: Mapping[str, Any]) -> Plan[None]:
         return
     [(head, is_stored)] = yield Stmt(store.queries("newest_checkpoint"), params)
     parent = params["parent_checkpoint_id"]
-    if is_stored or head is None or (parent is not None and head <= parent):
+    is_overtaken = head is not None and (parent is None or head > parent or parent_was_refused)
+    if is_stored or not is_overtaken:
         return
     error = ConcurrentUpdateError(
         f"checkpoint {params['checkpoint_id']!r} follows "

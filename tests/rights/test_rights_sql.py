@@ -15,7 +15,7 @@ from langgraph_pg_snapshot import (
     rights_sql,
     schema_sql,
 )
-from langgraph_pg_snapshot.sql import migrations
+from langgraph_pg_snapshot.sql import TENANTS_TABLES, Queries, migrations
 
 HOSTILE = 'x"; DROP TABLE canary; --'
 ROLES = ("owner", "runtime", "reader")
@@ -71,6 +71,26 @@ def test_tables_can_be_made_by_a_role_that_is_no_superuser(database: str, roles:
     with PostgresSnapshotSaver(make_conninfo(database, user=roles["runtime"])) as saver:
         saver.save_state("thread", {"a": 1})
         assert saver.load_state("thread") == {"a": 1}
+
+
+@pytest.mark.parametrize("tenants", [False, True])
+def test_reader_reads_views_and_tables_of_tenants(
+    database: str, roles: dict[str, str], tenants: bool
+):
+    with psycopg.connect(database) as admin:
+        admin.execute(schema_sql(tenants=tenants))
+        admin.execute(rights_sql(reader=roles["reader"], tenants=tenants))
+        granted = admin.execute(
+            "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
+            " WHERE grantee = %s",
+            [roles["reader"]],
+        ).fetchall()
+    tables = [Queries("agent_checkpoints", tenants=True).relations[name] for name in TENANTS_TABLES]
+    read = {f"agent_checkpoints{view}" for view in ("", "_messages", "_steps")}
+    if tenants:
+        assert len(tables) == 7
+        read |= {table.strip('"') for table in tables}
+    assert sorted(granted) == sorted((name, "SELECT") for name in read)
 
 
 def test_only_what_came_later_is_printed():

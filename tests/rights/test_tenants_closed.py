@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import subprocess
 from itertools import pairwise
 
 import psycopg
@@ -21,6 +22,7 @@ from langgraph_pg_snapshot import (
 from langgraph_pg_snapshot._arguments import MAX_ID_BYTES
 from langgraph_pg_snapshot.sql import Queries
 from langgraph_pg_snapshot.transfer import import_threads
+from servers import available_bindirs
 
 SET = "SELECT set_config('langgraph_pg_snapshot.tenant', %s, true)"
 INSERT = (
@@ -241,6 +243,26 @@ def test_row_security_that_is_switched_off_meanwhile_is_noticed(filled, table):
             saver.list_threads()
         admin.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         assert saver.list_threads() == []
+
+
+@pytest.mark.parametrize("role", ["owner", "admin"])
+def test_dumps_are_a_superusers(filled, role):
+    """Rather than one without the rows."""
+    programs = available_bindirs()
+    dsn = getattr(filled, role)
+    done = subprocess.run(
+        [programs[max(programs)] / "pg_dump", "--table=agent_checkpoints_items", f"--dbname={dsn}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if role == "admin":
+        assert done.returncode == 0, done.stderr
+        assert "mark of a" in done.stdout
+    else:
+        assert done.returncode != 0
+        assert "row-level security" in done.stderr
+        assert "mark of a" not in done.stdout
 
 
 @pytest.mark.parametrize("name", METHODS)

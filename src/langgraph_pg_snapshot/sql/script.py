@@ -88,7 +88,8 @@ def rights_sql(
         runtime: The role that runs graphs: it reads and writes rows, and makes nothing. Every
             method but ``setup`` works with it.
         reader: A role that reads the views only, as for a dashboard. (Views for tenants need the
-            right to read the tables, too: row security then goes by who reads.)
+            right to read the tables, which it is given, too: row security then goes by who reads.
+            It says itself whose turn it is, so it may read every tenant's rows.)
         tenants: Whether they are tables for savers with ``tenant=``; default False.
 
     Returns:

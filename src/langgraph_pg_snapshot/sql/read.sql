@@ -100,9 +100,14 @@ target AS (
             SELECT wanted.channel FROM unnest(%(channels)s::text[]) AS wanted (channel)
             WHERE h.channel_values ? wanted.channel)
     FROM chain
-    JOIN {history} AS h ON h.thread_id = %(thread_id)s::text
-        AND h.checkpoint_ns = %(checkpoint_ns)s::text
-        AND h.checkpoint_id = chain.parent_checkpoint_id
+    -- (LIMIT has it look up each parent by its whole key: without statistics a thread looks so small
+    -- that all of it would be read for each one.)
+    CROSS JOIN LATERAL (
+        SELECT h.* FROM {history} AS h
+        WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
+            AND h.checkpoint_id = chain.parent_checkpoint_id
+        LIMIT 1
+    ) AS h
     WHERE NOT chain.seeded @> %(channels)s::text[] AND chain.depth < 1000000
 )
 

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from langchain_core.tools import tool
 from langgraph.channels.delta import DeltaChannel
 from langgraph.func import entrypoint, task
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, Send, interrupt
@@ -29,6 +29,18 @@ class Log(TypedDict, total=False):
     log: Annotated[list[Any], operator.add]
     note: str
     items: list[int]
+
+
+def answering(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"You said: {state['messages'][-1].content}")]}
+
+
+def answering_builder() -> StateGraph[MessagesState]:
+    """The ``builder`` of the pages' examples: a model that repeats what it was told."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("agent", answering)
+    builder.add_edge(START, "agent")
+    return builder
 
 
 @tool

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage
-from langgraph.graph import START, MessagesState, StateGraph
 
+from graphs import answering_builder
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 
 PAGE = Path(__file__).parents[2] / "docs" / "concurrency.md"
@@ -21,15 +19,9 @@ BLOCKS = re.findall(
 )
 
 
-def answering(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage(f"You said: {state['messages'][-1].content}")]}
-
-
 @pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["exclusive", "on_conflict"])
 def test_block_runs_and_prints_what_the_page_says(database, capsys, code, printed):
-    builder = StateGraph(MessagesState)
-    builder.add_node("agent", answering)
-    builder.add_edge(START, "agent")
+    builder = answering_builder()
     names = {"builder": builder, "PostgresSnapshotSaver": PostgresSnapshotSaver}
     exec(code.replace(f'"{PLACEHOLDER}"', repr(database)), names)  # noqa: S102 -- the page's own
     assert capsys.readouterr().out == printed

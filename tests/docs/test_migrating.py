@@ -9,12 +9,11 @@ from typing import Any, get_args
 
 import psycopg
 import pytest
-from langchain_core.messages import AIMessage
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import START, MessagesState, StateGraph
 from psycopg.types.json import Jsonb
 
+from graphs import answering_builder
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 from langgraph_pg_snapshot.transfer import OfficialTables, import_threads
 from langgraph_pg_snapshot.transfer.report import ProblemKind
@@ -27,20 +26,13 @@ SECTIONS = {
 }
 
 
-def answering(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage(f"You said: {state['messages'][-1].content}")]}
-
-
-def builder() -> StateGraph[MessagesState]:
-    made = StateGraph(MessagesState)
-    made.add_node("agent", answering)
-    made.add_edge(START, "agent")
-    return made
-
-
 def turn(saver: Any, thread_id: str) -> Any:
     config = {"configurable": {"thread_id": thread_id}}
-    return builder().compile(checkpointer=saver).invoke({"messages": [("user", "Hello")]}, config)
+    return (
+        answering_builder()
+        .compile(checkpointer=saver)
+        .invoke({"messages": [("user", "Hello")]}, config)
+    )
 
 
 def run(section: str, database: str, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -54,7 +46,7 @@ def run(section: str, database: str, capsys: pytest.CaptureFixture[str]) -> list
     assert found
     capsys.readouterr()
     for code, printed in found:
-        names = {"builder": builder()}
+        names = {"builder": answering_builder()}
         exec(code.replace(f'"{PLACEHOLDER}"', repr(database)), names)  # noqa: S102 -- the page's own
         assert capsys.readouterr().out == printed
         ran.append(names)

@@ -16,11 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from langchain_core.messages import AIMessage
-from langgraph.graph import START, MessagesState, StateGraph
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from graphs import answering_builder
 from langgraph_pg_snapshot import PostgresSnapshotSaver
 
 ROOT = Path(__file__).parents[2]
@@ -56,20 +55,9 @@ def block_with(text: str) -> Block:
     return found
 
 
-def answering(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage(f"You said: {state['messages'][-1].content}")]}
-
-
-def builder() -> StateGraph[MessagesState]:
-    made = StateGraph(MessagesState)
-    made.add_node("agent", answering)
-    made.add_edge(START, "agent")
-    return made
-
-
 def run(block: Block, database: str) -> dict[str, Any]:
     """Run a block as a reader would who has a graph, and whose database this is."""
-    names = {"builder": builder(), "PostgresSnapshotSaver": PostgresSnapshotSaver}
+    names = {"builder": answering_builder(), "PostgresSnapshotSaver": PostgresSnapshotSaver}
     code = block.text.replace(f'"{PLACEHOLDER}"', repr(database))
     # The line numbers of a traceback are then those of the README.
     exec(compile("\n" * block.line + code, ROOT / "README.md", "exec"), names)  # noqa: S102 -- the page's own
@@ -80,7 +68,7 @@ def run(block: Block, database: str) -> dict[str, Any]:
 def conversation(ready_database: str) -> str:
     """A database in which the thread "liam" has had a turn."""
     with PostgresSnapshotSaver(ready_database) as saver:
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         graph.invoke({"messages": [("user", "Hello")]}, LIAM)
     return ready_database
 
@@ -120,7 +108,7 @@ def test_first_example_leaves_what_the_first_query_finds(database: str):
 
 async def test_first_example_works_with_async_with(database: str):
     async with PostgresSnapshotSaver(database) as saver:
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         state = await graph.ainvoke({"messages": [("user", "Hello")]}, LIAM)
     assert state["messages"][-1].content == "You said: Hello"
 
@@ -163,7 +151,7 @@ async def test_class_takes_the_place_of_the_official_async_one(database: str):
     moved = run(block_with("as PostgresSaver"), database)["PostgresSaver"]
     async with moved.from_conn_string(database) as saver:
         await saver.asetup()
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         state = await graph.ainvoke({"messages": [("user", "Again")]}, LIAM)
     assert len(state["messages"]) == 4
 
@@ -192,7 +180,7 @@ def _use_everything(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute("SELECT * FROM agent_checkpoints").fetchall()
     with PostgresSnapshotSaver(dsn) as saver:
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         graph.invoke({"messages": [("user", "Hello")]}, LIAM)
         saver.copy_thread("liam", "rosa")
         saver.prune(["liam"])
@@ -203,7 +191,7 @@ def _use_everything(dsn: str) -> None:
 def test_log_record_looks_as_shown(conversation: str, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, logger="langgraph_pg_snapshot")
     with PostgresSnapshotSaver(conversation) as saver:
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         graph.invoke({"messages": [("user", "Hello")]}, LIAM)
     shown = block_with("done in").text.strip()
     written = [record for record in caplog.records if record.name == "langgraph_pg_snapshot"]

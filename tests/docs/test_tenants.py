@@ -9,10 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from langchain_core.messages import AIMessage
-from langgraph.graph import START, MessagesState, StateGraph
 from psycopg.conninfo import make_conninfo
 
+from graphs import answering_builder
 from langgraph_pg_snapshot import PostgresSnapshotSaver, rights_sql
 
 ROOT = Path(__file__).parents[2]
@@ -37,17 +36,6 @@ def roles(database: str) -> Iterator[dict[str, str]]:
                 admin.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
-def answering(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage(f"You said: {state['messages'][-1].content}")]}
-
-
-def builder() -> StateGraph[MessagesState]:
-    made = StateGraph(MessagesState)
-    made.add_node("agent", answering)
-    made.add_edge(START, "agent")
-    return made
-
-
 def blocks(section: str) -> list[tuple[str, str]]:
     """The Python blocks of a section, each with what it prints."""
     return re.findall(
@@ -58,7 +46,7 @@ def blocks(section: str) -> list[tuple[str, str]]:
 
 
 def run(code: str, user: str, owner: str) -> dict[str, Any]:
-    names = {"builder": builder(), "PostgresSnapshotSaver": PostgresSnapshotSaver}
+    names = {"builder": answering_builder(), "PostgresSnapshotSaver": PostgresSnapshotSaver}
     exec(code.replace(USER, repr(user)).replace(OWNER, repr(owner)), names)  # noqa: S102 -- the page's own
     return names
 
@@ -73,7 +61,7 @@ def test_script_gives_the_application_all_that_it_needs(database, roles):
     with psycopg.connect(database, autocommit=True) as admin:
         admin.execute(run(made, "", "")["script"])
     with run(used, roles["my_app"], "")["saver"] as saver:
-        graph = builder().compile(checkpointer=saver)
+        graph = answering_builder().compile(checkpointer=saver)
         graph.invoke({"messages": [("user", "Hi")]}, {"configurable": {"thread_id": "liam"}})
     with psycopg.connect(roles["dashboard"]) as reader:
         [(thread_id,)] = reader.execute("SELECT thread_id FROM agent_checkpoints").fetchall()
@@ -118,7 +106,7 @@ def test_threads_move_to_a_tenant(database, roles, capsys):
             " current_database()); END $$"
         )
     with PostgresSnapshotSaver(roles["my_app"]) as old:
-        graph = builder().compile(checkpointer=old)
+        graph = answering_builder().compile(checkpointer=old)
         for thread_id, org in (("liam", "acme"), ("rosa", "globex")):
             config = {"configurable": {"thread_id": thread_id}, "metadata": {"org": org}}
             graph.invoke({"messages": [("user", "Hi")]}, config)

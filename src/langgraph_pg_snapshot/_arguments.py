@@ -79,7 +79,9 @@ def check_thread_id(value: object, argument: str = "thread_id") -> str:
     Raises:
         InvalidArgumentError: It is none of these, or not usable.
     """
-    if isinstance(value, UUID):
+    if type(value) is str:
+        pass  # as nearly always
+    elif isinstance(value, UUID):
         value = UUID.__str__(value)
     elif type(value) is int and value.bit_length() <= MAX_ID_BYTES["thread_id"]:
         value = str(value)
@@ -108,9 +110,10 @@ def check_id(argument: str, value: object) -> str:
         raise ArgumentTypeError(
             f"{argument} must be a str, got {type(value).__name__}: pass str({argument})"
         )
-    value = str.__str__(value)  # a subclass may say something else each time
+    if type(value) is not str:
+        value = str.__str__(value)  # a subclass may say something else each time
     try:
-        size = len(value.encode())
+        size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
         raise InvalidArgumentError(
             f"{argument} holds a lone surrogate, which PostgreSQL can't store: {shown(value)}"
@@ -119,7 +122,7 @@ def check_id(argument: str, value: object) -> str:
         raise InvalidArgumentError(
             f"{argument} holds a NUL character, which PostgreSQL can't store: {shown(value)}"
         )
-    if argument in MAX_ID_BYTES and size > MAX_ID_BYTES[argument]:
+    if size > MAX_ID_BYTES.get(argument, size):
         raise InvalidArgumentError(
             f"{argument} has {size} bytes, at most {MAX_ID_BYTES[argument]} fit into an index: "
             f"{shown(value)}; shorten it, or pass a hash of it"

@@ -52,8 +52,9 @@ class LangGraphHooks(SaverBase):
             LeaseLostError: The block around it (`exclusive`) does not hold the thread any more.
             StorageError: The database refused or failed.
         """
-        self._run(calls.put(self._store, config, checkpoint, metadata, new_versions))
-        return calls.config_after_put(config, checkpoint)
+        call, following = calls.put(self._store, config, checkpoint, metadata, new_versions)
+        self._run(call)
+        return following
 
     async def aput(
         self,
@@ -63,8 +64,9 @@ class LangGraphHooks(SaverBase):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Like `put`."""
-        await self._arun(calls.put(self._store, config, checkpoint, metadata, new_versions))
-        return calls.config_after_put(config, checkpoint)
+        call, following = calls.put(self._store, config, checkpoint, metadata, new_versions)
+        await self._arun(call)
+        return following
 
     def put_writes(
         self,

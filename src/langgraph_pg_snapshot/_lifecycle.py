@@ -55,7 +55,7 @@ class SyncRunner(Protocol):
     def run(self, plan: Callable[[], Plan[T]], trace: Trace) -> T: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call(Generic[T]):
     """An operation whose arguments were checked, ready to be run by either driver."""
 

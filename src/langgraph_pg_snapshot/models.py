@@ -170,8 +170,7 @@ class NamespaceKey(NamedTuple):
     checkpoint_ns: str
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """The checkpoint that a RunnableConfig names; without an id it is the newest one."""
 
     key: NamespaceKey
@@ -184,7 +183,11 @@ class Target:
         Raises:
             InvalidArgumentError: thread_id is missing, or an id is not a usable str.
         """
-        configurable = configurable_of(config)
+        return cls.of_configurable(configurable_of(config))
+
+    @classmethod
+    def of_configurable(cls, configurable: Mapping[Any, Any]) -> Target:
+        """The same of its 'configurable' part."""
         if configurable.get("thread_id") is None:
             raise InvalidArgumentError(
                 "config['configurable'] has no 'thread_id': a checkpoint saver keeps state by "
@@ -201,9 +204,12 @@ class Target:
 
 def configurable_of(config: RunnableConfig, argument: str = "config") -> dict[Any, Any]:
     """The 'configurable' part of a config, or an error that says what it should look like."""
-    with reading_argument(argument):
-        configurable = config.get("configurable") if isinstance(config, Mapping) else None
-    if not isinstance(configurable, Mapping):
+    if type(config) is dict:  # as LangGraph makes them
+        configurable = config.get("configurable")
+    else:
+        with reading_argument(argument):
+            configurable = config.get("configurable") if isinstance(config, Mapping) else None
+    if not isinstance(configurable, (dict, Mapping)):
         raise ArgumentTypeError(
             f"{argument} must be a RunnableConfig with a 'configurable' dict, as in "
             "{'configurable': {'thread_id': '…'}}"

@@ -50,11 +50,11 @@ def put(
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
     new_versions: ChannelVersions,
-) -> Call[None]:
-    """Store a checkpoint."""
-    target = Target.of(config)
+) -> tuple[Call[None], RunnableConfig]:
+    """Store a checkpoint; with the config that names it then."""
     configurable = configurable_of(config)
-    said = _metadata(config, metadata)
+    target = Target.of_configurable(configurable)
+    said = _metadata(config, configurable, metadata)
     if type(parents := said.get("parents")) is dict:
         said["parents"] = {ns: _plain(parent_id) for ns, parent_id in parents.items()}
     new = NewCheckpoint(
@@ -71,7 +71,10 @@ def put(
         and _text(said.get("source")) != "fork",
         lease=held_token(store, target.key.thread_id),
     )
-    return Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
+    # Exactly these three keys (LangGraph contract)
+    following = {**target.key._asdict(), "checkpoint_id": new.checkpoint["id"]}
+    call = Call(operation_on("put", store, target.key), partial(storing.put_checkpoint, store, new))
+    return call, {"configurable": following}
 
 
 def _plain(checkpoint_id: object) -> object:
@@ -105,9 +108,11 @@ def _by_channel(argument: str, given: object) -> dict[str, Any]:
     return {check_id("channel name", name): v for name, v in check_dict(argument, given).items()}
 
 
-def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+def _metadata(
+    config: RunnableConfig, configurable: Mapping[Any, Any], metadata: CheckpointMetadata
+) -> dict[str, Any]:
     """Metadata with what the config adds to it, as LangGraph puts them together."""
-    parts = {"configurable": _named(configurable_of(config))}
+    parts = {"configurable": _named(configurable)}
     if (more := config.get("metadata")) is not None:
         parts["metadata"] = _named(check_dict("config['metadata']", more))
     with reading_argument("metadata"):
@@ -122,21 +127,15 @@ def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str,
 
 def _named(metadata: Mapping[Any, Any]) -> dict[str, Any]:
     """Metadata never fails a run: what is no name is stored as text, as JSON has it."""
-    return {
-        shown(key) if (name := _text(key)) is None else name: value
-        for key, value in metadata.items()
-    }
+    return {key if type(key) is str else _name(key): value for key, value in metadata.items()}
+
+
+def _name(key: object) -> str:
+    return shown(key) if (name := _text(key)) is None else name
 
 
 def _text(value: object) -> str | None:
     return str.__str__(value) if isinstance(value, str) else None
-
-
-def config_after_put(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
-    """What put returns: exactly these three keys (LangGraph contract)."""
-    key = Target.of(config).key
-    checkpoint_id = check_id("checkpoint_id", checkpoint["id"])
-    return {"configurable": {**key._asdict(), "checkpoint_id": checkpoint_id}}
 
 
 def put_writes(
@@ -147,7 +146,8 @@ def put_writes(
     task_path: str,
 ) -> Call[None]:
     """Store pending writes."""
-    target = Target.of(config)
+    configurable = configurable_of(config)
+    target = Target.of_configurable(configurable)
     if target.checkpoint_id is None:
         raise InvalidArgumentError(
             "config['configurable'] has no 'checkpoint_id': writes belong to a checkpoint"
@@ -158,7 +158,7 @@ def put_writes(
             pending.put_writes,
             *(store, target, _writes(writes)),
             *(check_id("task_id", task_id), check_id("task_path", task_path)),
-            run_id=_run_id(config),
+            run_id=_run_id(config, configurable),
             lease=held_token(store, target.key.thread_id),
         ),
     )
@@ -174,12 +174,12 @@ def _writes(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _run_id(config: RunnableConfig) -> str | None:
+def _run_id(config: RunnableConfig, configurable: Mapping[Any, Any]) -> str | None:
     """The run that a config names, in the places from which put takes it, too."""
     metadata = config.get("metadata")
     for part in (
         {} if metadata is None else check_dict("config['metadata']", metadata),
-        configurable_of(config),
+        configurable,
     ):
         if (run_id := _text(part.get("run_id"))) is not None:
             return storable_run(run_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -73,30 +73,20 @@ class AsyncDriver:
     async def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Heavy):
             return None
-        seconds = self.conduct.allowed(step)
         opening = None if step.of_schema else self.conduct.opening
-        if isinstance(step, Stmt):
-            return await self._with_connection(
-                lambda conn: _on_its_own(conn, step, opening, trace), seconds, trace
-            )
-        return await self._with_connection(
-            lambda conn: _in_transaction(conn, step, opening, trace), seconds, trace
-        )
-
-    async def _with_connection(
-        self,
-        work: Callable[[AsyncConnection], Awaitable[Any]],
-        seconds: float | None,
-        trace: Trace,
-    ) -> Any:
-        attempts = Attempts(seconds)
+        attempts = Attempts(self.conduct.allowed(step))
         while True:
             try:
                 async with self.connections.connection(attempts) as conn:
-                    check_idle(conn.info.transaction_status)
+                    check_idle(conn.pgconn.transaction_status)
                     if self.conduct.pooler is not None:
                         note_pooled(conn, self.conduct.pooler)
-                    return marked(await work(conn), attempts)
+                    answer = await (
+                        _on_its_own(conn, step, opening, trace)
+                        if isinstance(step, Stmt)
+                        else _in_transaction(conn, step, opening, trace)
+                    )
+                    return marked(answer, attempts)
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
                 pause = attempts.pause_after(error)
                 trace.retry(error)
@@ -147,23 +137,23 @@ async def _in_transaction(
 async def _execute(
     conn: AsyncConnection, stmt: Stmt, trace: Trace, opening: Stmt | None = None
 ) -> Rows:
-    async with psycopg.AsyncCursor(conn, row_factory=tuple_row) as cursor:
-        # Without parameters it may be a script, which can't be prepared nor have binary results.
-        single = stmt.params is not None
-        pooled = is_pooled(conn)
-        if single and pooled is None:
-            await cursor.execute(WHICH_PROCESS, prepare=False)
-            pooled = note_process(conn, await cursor.fetchone())
-        prepare = None if single and not pooled else False
-        params = None if stmt.params is None else as_text(stmt.params)
-        if opening is None:
+    cursor = psycopg.AsyncCursor(conn, row_factory=tuple_row)
+    # Without parameters it may be a script, which can't be prepared nor have binary results.
+    single = stmt.params is not None
+    pooled = is_pooled(conn)
+    if single and pooled is None:
+        await cursor.execute(WHICH_PROCESS, prepare=False)
+        pooled = note_process(conn, await cursor.fetchone())
+    prepare = None if single and not pooled else False
+    params = None if stmt.params is None else as_text(stmt.params)
+    if opening is None:
+        await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+    else:
+        # One round trip, and one transaction, where none was begun.
+        async with conn.pipeline() if AsyncPipeline.is_supported() else conn.transaction():
+            first = psycopg.AsyncCursor(conn)
+            await first.execute(opening.query, opening.params, prepare=prepare)
             await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
-        else:
-            # One round trip, and one transaction, where none was begun.
-            async with conn.pipeline() if AsyncPipeline.is_supported() else conn.transaction():
-                first = psycopg.AsyncCursor(conn)
-                await first.execute(opening.query, opening.params, prepare=prepare)
-                await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
-        rows = Rows(await cursor.fetchall() if has_rows(cursor) else ())
-        trace.statement(cursor.rowcount)
-        return rows
+    rows = Rows(await cursor.fetchall() if has_rows(cursor) else ())
+    trace.statement(cursor.rowcount)
+    return rows

@@ -54,7 +54,7 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-def check_idle(status: TransactionStatus) -> None:
+def check_idle(status: int) -> None:
     """Refuse to write into a transaction that someone else began.
 
     Raises:

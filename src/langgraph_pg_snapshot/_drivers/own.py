@@ -75,14 +75,17 @@ class OwnPool:
     def connection(self, attempts: Attempts) -> Iterator[Connection]:
         pool = self._opened()
         try:
-            with pool.connection(attempts.wait(pool.timeout)) as conn, for_writing(conn):
-                conn.answer_by = attempts.until
-                try:
-                    yield conn
-                finally:
-                    conn.answer_by = None
+            conn = pool.getconn(attempts.wait(pool.timeout))
         except PoolTimeout as error:
             raise self._inquiry.explained(error) from error
+        # (The pool's own context manager would end a transaction; the driver has ended each.)
+        try:
+            conn.answer_by = attempts.until
+            with for_writing(conn):
+                yield conn
+        finally:
+            conn.answer_by = None
+            pool.putconn(conn)
 
     def recover(self) -> None:
         self._opened().check()
@@ -139,15 +142,16 @@ class OwnAsyncPools:
     async def connection(self, attempts: Attempts) -> AsyncIterator[AsyncConnection]:
         pool = await self._opened()
         try:
-            async with pool.connection(attempts.wait(pool.timeout)) as conn:
-                conn.answer_by = attempts.until
-                try:
-                    async with for_writing_async(conn):
-                        yield conn
-                finally:
-                    conn.answer_by = None
+            conn = await pool.getconn(attempts.wait(pool.timeout))
         except PoolTimeout as error:
             raise await asyncio.to_thread(self._inquiry.explained, error) from error
+        try:
+            conn.answer_by = attempts.until
+            async with for_writing_async(conn):
+                yield conn
+        finally:
+            conn.answer_by = None
+            await pool.putconn(conn)
 
     async def recover(self) -> None:
         await (await self._opened()).check()

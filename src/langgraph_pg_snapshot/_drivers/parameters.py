@@ -13,13 +13,14 @@ from typing import Any
 
 def as_text(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with numbers and arrays as the text that PostgreSQL reads them from."""
-    return {name: _as_text(value) for name, value in params.items()}
+    return {
+        name: value if value is None or type(value) is str else _as_text(value)
+        for name, value in params.items()
+    }
 
 
 def _as_text(value: Any) -> Any:
     kind = type(value)
-    if kind is str or value is None:
-        return value
     if kind is int:
         return str(value)
     if kind is bool:

@@ -51,7 +51,9 @@ class Conduct:
         if step.takes_long:
             return None
         within = step.within if isinstance(step, Stmt) else None
-        return min((s for s in (self.deadline, within) if s is not None), default=None)
+        if within is None or self.deadline is None:
+            return self.deadline if within is None else within
+        return min(self.deadline, within)
 
 
 class Connections(Protocol):
@@ -84,27 +86,20 @@ class SyncDriver:
     def _answer(self, step: Step, trace: Trace) -> Any:
         if isinstance(step, Heavy):
             return None
-        seconds = self.conduct.allowed(step)
         opening = None if step.of_schema else self.conduct.opening
-        if isinstance(step, Stmt):
-            return self._with_connection(
-                lambda conn: _on_its_own(conn, step, opening, trace), seconds, trace
-            )
-        return self._with_connection(
-            lambda conn: _in_transaction(conn, step, opening, trace), seconds, trace
-        )
-
-    def _with_connection(
-        self, work: Callable[[Connection], Any], seconds: float | None, trace: Trace
-    ) -> Any:
-        attempts = Attempts(seconds)
+        attempts = Attempts(self.conduct.allowed(step))
         while True:
             try:
                 with self.connections.connection(attempts) as conn:
-                    check_idle(conn.info.transaction_status)
+                    check_idle(conn.pgconn.transaction_status)
                     if self.conduct.pooler is not None:
                         note_pooled(conn, self.conduct.pooler)
-                    return marked(work(conn), attempts)
+                    answer = (
+                        _on_its_own(conn, step, opening, trace)
+                        if isinstance(step, Stmt)
+                        else _in_transaction(conn, step, opening, trace)
+                    )
+                    return marked(answer, attempts)
             except psycopg.Error as error:  # noqa: PERF203 -- beside a statement it costs nothing
                 pause = attempts.pause_after(error)
                 trace.retry(error)
@@ -137,26 +132,26 @@ def _in_transaction(conn: Connection, atomic: Atomic, opening: Stmt | None, trac
 
 def _execute(conn: Connection, stmt: Stmt, trace: Trace, opening: Stmt | None = None) -> Rows:
     # Not conn.cursor(): the application may have chosen another row or cursor factory.
-    with psycopg.Cursor(conn, row_factory=tuple_row) as cursor:
-        # Without parameters it may be a script, which can't be prepared nor have binary results.
-        single = stmt.params is not None
-        pooled = is_pooled(conn)
-        if single and pooled is None:
-            cursor.execute(WHICH_PROCESS, prepare=False)
-            pooled = note_process(conn, cursor.fetchone())
-        prepare = None if single and not pooled else False
-        params = None if stmt.params is None else as_text(stmt.params)
-        if opening is None:
+    cursor = psycopg.Cursor(conn, row_factory=tuple_row)
+    # Without parameters it may be a script, which can't be prepared nor have binary results.
+    single = stmt.params is not None
+    pooled = is_pooled(conn)
+    if single and pooled is None:
+        cursor.execute(WHICH_PROCESS, prepare=False)
+        pooled = note_process(conn, cursor.fetchone())
+    prepare = None if single and not pooled else False
+    params = None if stmt.params is None else as_text(stmt.params)
+    if opening is None:
+        cursor.execute(stmt.query, params, prepare=prepare, binary=single)
+    else:
+        # One round trip, and one transaction, where none was begun.
+        with conn.pipeline() if Pipeline.is_supported() else conn.transaction():
+            first = psycopg.Cursor(conn)
+            first.execute(opening.query, opening.params, prepare=prepare)
             cursor.execute(stmt.query, params, prepare=prepare, binary=single)
-        else:
-            # One round trip, and one transaction, where none was begun.
-            with conn.pipeline() if Pipeline.is_supported() else conn.transaction():
-                first = psycopg.Cursor(conn)
-                first.execute(opening.query, opening.params, prepare=prepare)
-                cursor.execute(stmt.query, params, prepare=prepare, binary=single)
-        rows = Rows(cursor.fetchall() if has_rows(cursor) else ())
-        trace.statement(cursor.rowcount)
-        return rows
+    rows = Rows(cursor.fetchall() if has_rows(cursor) else ())
+    trace.statement(cursor.rowcount)
+    return rows
 
 
 def has_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -22,8 +22,7 @@ class Rows(list[Row]):
     again: bool = False
 
 
-@dataclass(frozen=True)
-class Stmt:
+class Stmt(NamedTuple):
     """One statement; the driver sends back its `Rows` (none, if it returns none).
 
     On its own it runs in its own transaction, on any connection, and is run again on another one
@@ -45,8 +44,7 @@ class Stmt:
     of_schema: bool = False
 
 
-@dataclass(frozen=True)
-class Atomic:
+class Atomic(NamedTuple):
     """A plan whose statements run in one transaction; the driver sends back its result.
 
     Started afresh on another connection if the connection turns out dead.
@@ -91,4 +89,4 @@ def taking_long(plan: Callable[[], Plan[T]]) -> Plan[T]:
         except StopIteration as end:
             result: T = end.value
             return result
-        answer = yield step if isinstance(step, Heavy) else replace(step, takes_long=True)
+        answer = yield step if isinstance(step, Heavy) else step._replace(takes_long=True)

@@ -7,8 +7,9 @@ the next time that it is asked.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import ChainMap, deque
+from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -32,17 +33,27 @@ MAX_ID_BYTES = {
 LARGEST_COUNT = 2**63 - 1
 
 
-@contextmanager
-def reading_argument(argument: str) -> Iterator[None]:
+class reading_argument:  # noqa: N801 -- used like a function; with contextlib it takes thrice the time
     """Have what an argument of a type of the application's own raises be an error that names it."""
-    try:
-        yield
-    except SnapshotError:
-        raise
-    except Exception as error:
-        raise ArgumentTypeError(
-            f"{argument} can't be read: it raised {type(error).__name__}; pass plain data"
-        ) from error
+
+    __slots__ = ("_argument",)
+
+    def __init__(self, argument: str) -> None:
+        self._argument = argument
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SnapshotError):
+            raise ArgumentTypeError(
+                f"{self._argument} can't be read: it raised {type(error).__name__}; pass plain data"
+            ) from error
 
 
 def shown(value: object) -> str:
@@ -67,6 +78,9 @@ def check_dict(argument: str, value: object) -> dict[Any, Any]:
     """
     if type(value) is dict:
         return value
+    if type(value) is ChainMap and all(type(part) is dict for part in value.maps):
+        # (LangGraph's metadata of a run: it reads itself name by name.)
+        return {name: each for part in reversed(value.maps) for name, each in part.items()}
     if not isinstance(value, Mapping):
         raise ArgumentTypeError(f"{argument} must be a dict, got {type(value).__name__}")
     with reading_argument(argument):
@@ -152,6 +166,8 @@ def check_list(argument: str, value: object, of: str, hint: str = "") -> list[An
     Raises:
         ArgumentTypeError: It is none, or text, whose characters are hardly meant.
     """
+    if type(value) is list or type(value) is tuple or type(value) is deque:
+        return list(value)  # it has no ideas of its own about what it holds
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Sequence):
         raise ArgumentTypeError(
             f"{argument} must be a list of {of}, got {type(value).__name__}{hint}"

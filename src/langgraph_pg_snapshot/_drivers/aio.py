@@ -66,7 +66,7 @@ class AsyncDriver:
                 final: T = result
                 return final
             answer = await self._answer(step, trace)
-            heavy = isinstance(step, Heavy) or (
+            heavy = (isinstance(step, Heavy) and step.takes_long) or (
                 isinstance(step, Stmt) and _size(answer) > HEAVY_BYTES
             )
 

@@ -18,7 +18,6 @@ from langgraph_pg_snapshot._plans.new_checkpoint import NewCheckpoint, checkpoin
 from langgraph_pg_snapshot._plans.remove import drop_unreferenced_items
 from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot._plans.weight import HEAVY, weight
 from langgraph_pg_snapshot.errors import ConcurrentUpdateError, ConcurrentWriteError
 from langgraph_pg_snapshot.models import NamespaceKey
 
@@ -45,8 +44,7 @@ def put_checkpoint(store: Store, new: NewCheckpoint) -> Plan[None]:
         ConcurrentUpdateError: Its parent is not the newest any more; nothing was stored.
     """
     values = new.checkpoint["channel_values"]
-    if sum(weight(values[channel]) for channel in new.new_versions if channel in values) > HEAVY:
-        yield Heavy()
+    yield Heavy(values[channel] for channel in new.new_versions if channel in values)
     attempt = Attempt(store, new, checkpoint_params(store.codec, new))
     key, checkpoint_id = new.target.key, new.checkpoint["id"]
     try:

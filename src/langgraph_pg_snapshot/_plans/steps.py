@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from langgraph_pg_snapshot._plans.weight import HEAVY, weight
 
 T = TypeVar("T")
 
@@ -72,7 +74,18 @@ class Atomic(NamedTuple):
 
 @dataclass(frozen=True)
 class Heavy:
-    """The plan's next stretch takes a while (it encodes a lot): not for an event loop's thread."""
+    """The plan's next stretch may take a while: not for an event loop's thread then.
+
+    Attributes:
+        values: What it encodes, which only those look at who have an event loop; None is a lot.
+    """
+
+    values: Iterable[Any] | None = None
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it does."""
+        return self.values is None or sum(map(weight, self.values)) > HEAVY
 
 
 Step: TypeAlias = Stmt | Atomic | Heavy

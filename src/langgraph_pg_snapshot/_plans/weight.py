@@ -18,10 +18,10 @@ def weight(value: Any, depth: int = 2) -> int:
         return len(value) // CHARACTERS_AN_ELEMENT
     if isinstance(value, dict):
         value = list(dict.values(value))
-    # (A class of the application's may have its own idea of what it holds.)
-    kind = next((each for each in SIZED if isinstance(value, each)), None)
-    if kind is None:
+    if not isinstance(value, SIZED):
         return 1
+    # (A class of the application's may have its own idea of what it holds.)
+    kind = next(each for each in SIZED if isinstance(value, each))
     sample = list(islice(kind.__iter__(value), 20)) if depth else []
     inside = sum(weight(element, depth - 1) for element in sample) / max(len(sample), 1)
     return int(kind.__len__(value) * max(inside, 1))

@@ -13,7 +13,6 @@ from langgraph_pg_snapshot._plans.fence import check_lease, fence_of
 from langgraph_pg_snapshot._plans.held import Awaited, hold
 from langgraph_pg_snapshot._plans.steps import Heavy, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
-from langgraph_pg_snapshot._plans.weight import HEAVY, weight
 from langgraph_pg_snapshot.errors import ConcurrentWriteError, about
 from langgraph_pg_snapshot.models import Target
 
@@ -45,8 +44,7 @@ def put_writes(
         SerializationError: A value can't be stored; nothing was sent.
         LeaseLostError: The thread is not held with the token ``lease`` any more.
     """
-    if sum(weight(value) for _, value in writes) > HEAVY:
-        yield Heavy()
+    yield Heavy(value for _, value in writes)
     rows: dict[int, tuple[str, Any]] = {}
     for place, (channel, value) in enumerate(writes):
         with about(f"write to channel {channel!r}"):

@@ -45,17 +45,15 @@ class Decoder:
         if cls is not list:
             raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
         depth -= 1
-        node = self.node
-        out = []
-        for item in tree:
+        if depth >= 0 and tree and type(tree[0]) is dict and TYPE in tree[0]:
             # Long lists are of messages, as a rule: those are read without a look at what they are.
-            if type(item) is dict and type(tag := item.get(TYPE)) is str and depth >= 0:
-                decode = SHAPES.get(tag, _NO_SHAPES).get(tuple(item))
-                if decode is not None:
-                    out.append(decode(self, item, depth))
-                    continue
-            out.append(item if type(item) in SCALARS else node(item, depth))
-        return out
+            try:
+                decoders = [SHAPES[item[TYPE]][tuple(item)] for item in tree]
+            except (KeyError, TypeError):
+                decoders = [*map(_decoder_of, tree)]
+            return [decode(self, item, depth) for decode, item in zip(decoders, tree, strict=True)]
+        node = self.node
+        return [item if type(item) in SCALARS else node(item, depth) for item in tree]
 
     def _object(self, tree: Tree, depth: int) -> Tree:
         node = self.node
@@ -91,6 +89,17 @@ class Decoder:
             if isinstance(more, dict):
                 beside.update(check_type(self.node(more, depth), dict))
         return fields | {name: item for name, item in beside.items() if name not in fields}
+
+
+def _decoder_of(tree: Any) -> DecodeFunction:
+    """Find how to read an element of a list of tagged objects."""
+    if type(tree) is dict and type(tag := tree.get(TYPE)) is str:
+        return SHAPES.get(tag, _NO_SHAPES).get(tuple(tree), _node)
+    return _node
+
+
+def _node(dec: Decoder, tree: Any, depth: int) -> Any:
+    return dec.node(tree, depth)
 
 
 def _decode_str(_dec: Decoder, tree: Tree, _depth: int) -> str:

@@ -24,6 +24,10 @@ _BESIDE: Final = frozenset({_FIELDS_SET, _EXTRA, _PRIVATE})
 # A class has a function for each set of members that trees have. Forged data could have many.
 _MAX_DECODERS: Final = 64
 
+# Types of defaults that can stand in a function's source: repr() makes them anew. (Lists, dicts and
+# sets are empty.)
+_LITERALS: Final = frozenset({type(None), bool, str, list, dict, set})
+
 # Where a model keeps its state.
 _STATE: Final = (
     "__dict__",
@@ -184,23 +188,20 @@ class ModelCodec:
 
     def _compile_decode(self, members: set[str]) -> DecodeFunction:
         """Write ``decode`` out for trees of exactly these members; as with ``encode``."""
-        fresh = dict(self.factories)
         state = [
-            f"{name!r}: v if type(v := tree[{name!r}]) in scalars else node(v, depth)"
+            f"{name!r}: v if type(v := tree[{name!r}]) in scalars else dec.node(v, depth - 1)"
             if name in members
-            else f"{name!r}: {fresh[name].__name__}()"
-            if name in fresh
+            else f"{name!r}: {default!r}"
+            if type(default) in _LITERALS
             else f"{name!r}: defaults[{name!r}]"
-            for name in self.template
+            for name, default in self.template.items()
         ]
         lines = [
             "def decode(dec, tree, depth):",
-            "    node = dec.node",
-            "    depth -= 1",
             "    made = new(cls)",
             f"    set_dict(made, {{{', '.join(state)}}})",
             f"    set_fields_set(made, {members - {'$type'}!r})",  # (repr of none: "set()")
-            f"    set_extra(made, {{}} if {self.allows_extra} else None)",
+            f"    set_extra(made, {'{}' if self.allows_extra else None})",
             "    set_private(made, None)",
             "    return made",
         ]

@@ -8,7 +8,7 @@ from langchain_core.messages import HumanMessage
 
 from helpers import Chain, config_of
 from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
-from langgraph_pg_snapshot._plans.cache import ItemCache, KeptItem
+from langgraph_pg_snapshot._plans.cache import ItemCache
 from langgraph_pg_snapshot.models import NamespaceKey
 
 ALICE, BOB = "Alice " * 60, "Bob   " * 60
@@ -114,16 +114,19 @@ def test_size_is_checked(cache_bytes):
 def test_least_recently_read_threads_go_first():
     cache = ItemCache(10_000)
     keys = [NamespaceKey(f"thread-{n}", "") for n in range(3)]
-    item = KeptItem(b"stamp", bytes(3_500))
-    cache.keep(keys[0], {1: item})
-    cache.keep(keys[1], {1: item})
-    assert cache.items_of(keys[0]).json  # it is the newer one now
-    cache.keep(keys[2], {1: item})
-    assert [bool(cache.items_of(key).json) for key in keys] == [True, False, True]
+
+    def keep(key, number, characters=3_500):
+        cache.keep(key, {number: "x" * characters}, {number: b"stamp"})
+
+    keep(keys[0], 1)
+    keep(keys[1], 1)
+    assert cache.items_of(keys[0]).trees  # it is the newer one now
+    keep(keys[2], 1)
+    assert [bool(cache.items_of(key).trees) for key in keys] == [True, False, True]
     # One that alone is too large is not kept, and does not stay in the books.
-    cache.keep(keys[2], {2: KeptItem(b"stamp", bytes(20_000))})
-    cache.keep(keys[1], {1: item})
-    cache.keep(keys[0], {1: item})
-    assert [bool(cache.items_of(key).json) for key in keys] == [True, True, False]
+    keep(keys[2], 2, 20_000)
+    keep(keys[1], 1)
+    keep(keys[0], 1)
+    assert [bool(cache.items_of(key).trees) for key in keys] == [True, True, False]
     cache.forget(keys[0])
-    assert not cache.items_of(keys[0]).json
+    assert not cache.items_of(keys[0]).trees

@@ -8,37 +8,36 @@ a thread that was deleted and made again, a restored backup, a row that someone 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from sys import getsizeof
+from typing import Any, NamedTuple
 
 from langgraph_pg_snapshot._forks import ForkLock
+from langgraph_pg_snapshot._plans.runs import Run, runs_of, union
 from langgraph_pg_snapshot.models import NamespaceKey
 
 DEFAULT_BYTES = 32 * 2**20
-# What an entry takes besides its text, about.
+# What an entry takes besides its tree, about: number, stamp, a place in two dicts.
 _ENTRY_BYTES = 250
 
 
-class KeptItem(NamedTuple):
-    """An item as it was read."""
-
-    stamp: bytes
-    json: bytes
-
-
 class KeptItems(NamedTuple):
-    """Those of one log, by number."""
+    """What is kept of one log, by number; never changed, but replaced.
 
-    stamps: dict[int, bytes]
-    json: dict[int, bytes]
+    Attributes:
+        trees: Items as JSON trees, of which values are built anew at each read.
+        stamps: Their stamps.
+        runs: Their numbers.
+        size: About how much memory it takes.
+    """
+
+    trees: Mapping[int, Any]
+    stamps: Mapping[int, bytes]
+    runs: Sequence[Run]
+    size: int
 
 
-@dataclass
-class _Log:
-    stamps: dict[int, bytes] = field(default_factory=dict)
-    json: dict[int, bytes] = field(default_factory=dict)
-    size: int = 0
+NOTHING = KeptItems({}, {}, (), 0)
 
 
 class ItemCache:
@@ -50,34 +49,56 @@ class ItemCache:
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._logs: OrderedDict[NamespaceKey, _Log] = OrderedDict()
+        self._logs: OrderedDict[NamespaceKey, KeptItems] = OrderedDict()
         self._size = 0
         self._lock = ForkLock()  # held for dict operations only, never over I/O
 
     def items_of(self, key: NamespaceKey) -> KeptItems:
-        """What is kept of a log, as it is now."""
+        """What is kept of a log."""
         with self._lock:
             if (log := self._logs.get(key)) is None:
-                return KeptItems({}, {})
+                return NOTHING
             self._logs.move_to_end(key)
-            return KeptItems(log.stamps.copy(), log.json.copy())
+            return log
 
     def forget(self, key: NamespaceKey) -> None:
         """What was kept of a log turned out to be outdated."""
         with self._lock:
-            if (log := self._logs.pop(key, None)) is not None:
-                self._size -= log.size
+            self._size -= self._logs.pop(key, NOTHING).size
 
-    def keep(self, key: NamespaceKey, items: Mapping[int, KeptItem]) -> None:
+    def keep(
+        self, key: NamespaceKey, trees: Mapping[int, Any], stamps: Mapping[int, bytes]
+    ) -> None:
         """Keep what was read, unless something is kept under its number."""
+        if not self.max_bytes:
+            return
+        sizes = {number: _ENTRY_BYTES + memory_of(tree) for number, tree in trees.items()}
         with self._lock:
-            log = self._logs.setdefault(key, _Log())
+            log = self._logs.get(key, NOTHING)
+            new = [number for number in trees if number not in log.trees]
+            size = sum(map(sizes.__getitem__, new))
+            self._logs[key] = KeptItems(
+                {**log.trees, **{number: trees[number] for number in new}},
+                {**log.stamps, **{number: stamps[number] for number in new}},
+                union([*log.runs, *runs_of(new)]),
+                log.size + size,
+            )
             self._logs.move_to_end(key)
-            for number, (stamp, json) in items.items():
-                if number not in log.json:
-                    log.stamps[number], log.json[number] = stamp, json
-                    log.size += len(json) + _ENTRY_BYTES
-                    self._size += len(json) + _ENTRY_BYTES
+            self._size += size
             while self._size > self.max_bytes:
-                _, oldest = self._logs.popitem(last=False)
-                self._size -= oldest.size
+                self._size -= self._logs.popitem(last=False)[1].size
+
+
+def memory_of(tree: Any) -> int:
+    """How many bytes of memory a JSON tree takes, or less: texts may be shared."""
+    size = 0
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        size += getsizeof(node)
+        if type(node) is dict:
+            todo += node
+            todo += node.values()
+        elif type(node) is list:
+            todo += node
+    return size

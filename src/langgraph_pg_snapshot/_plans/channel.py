@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 from langgraph_pg_snapshot._plans.codec import parse_json
+from langgraph_pg_snapshot._plans.fetch import fetch_items
 from langgraph_pg_snapshot._plans.layout import Items, Reference, load_reference, runs_in
-from langgraph_pg_snapshot._plans.read import consistently, fetch_items
+from langgraph_pg_snapshot._plans.read import consistently
 from langgraph_pg_snapshot._plans.runs import Run
 from langgraph_pg_snapshot._plans.state import bare
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt

@@ -12,6 +12,7 @@ from langgraph_pg_snapshot._plans.columns import (
     load_sealed,
     parse_metadata,
 )
+from langgraph_pg_snapshot._plans.fetch import fetch_items
 from langgraph_pg_snapshot._plans.layout import (
     Items,
     Reference,
@@ -20,7 +21,7 @@ from langgraph_pg_snapshot._plans.layout import (
     runs_in,
 )
 from langgraph_pg_snapshot._plans.listing import PAGE
-from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow, fetch_items
+from langgraph_pg_snapshot._plans.read import WIDTH, CheckpointRow
 from langgraph_pg_snapshot._plans.runs import Run, count, numbers_of, runs_of
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
@@ -64,7 +65,7 @@ class _CheckedItems:
     """A log's items, and why some of them can't be loaded."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self.store = store.uncached
         self.items = Items(store.codec)
         self._reasons: dict[tuple[str, int], str | None] = {}
         self._unread: dict[int, str] = {}

@@ -8,8 +8,9 @@ from typing import Any
 
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
+from langgraph_pg_snapshot._plans.fetch import fetch_items
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
-from langgraph_pg_snapshot._plans.read import consistently, fetch_items, load_writes
+from langgraph_pg_snapshot._plans.read import consistently, load_writes
 from langgraph_pg_snapshot._plans.steps import Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot.errors import about

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from langgraph_pg_snapshot._forks import ForkLock
@@ -86,6 +86,13 @@ class KnownLogs:
             if parent_id is not None and parent is None:
                 return None
             return KnownLog(log.epoch, log.appended, log.next_items, log.digests, parent)
+
+    def unknown(self, key: NamespaceKey, epoch: int, numbers: Iterable[int]) -> list[int]:
+        """Those of some items whose digests are not known."""
+        with self._lock:
+            log = self._logs.get(key)
+            known = log.digests.of if log is not None and log.epoch == epoch else {}
+            return [number for number in numbers if number not in known]
 
     def learn(
         self,

@@ -15,7 +15,13 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from langgraph_pg_snapshot._plans.codec import Blob, Codec, parse_json
+from langgraph_pg_snapshot._plans.codec import (
+    DIGEST_BYTES,
+    NO_DIGEST,
+    Blob,
+    Codec,
+    parse_json,
+)
 from langgraph_pg_snapshot._plans.columns import load_versions
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
@@ -132,16 +138,31 @@ def _entries(values: list[Any]) -> list[Any]:
 
 
 class Items:
-    """Items that were read, by number: JSON trees, or blobs."""
+    """Items that were read, by number: JSON trees, or blobs.
+
+    Attributes:
+        codec: How values are built of them.
+        trees: The items.
+        stamps: Their stamps, and perhaps those of others.
+    """
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self.trees: dict[int, Any] = {}
-        self.digests: dict[int, bytes] = {}
+        self.stamps: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
 
     def missing(self, wanted: Iterable[Run]) -> list[Run]:
         """The part of these disjoint runs that was not read yet."""
         return runs_of(n for n in numbers_of(wanted) if n not in self.trees)
+
+    def digests(self, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Digests of items, as far as they have one: of sealed ones only once they were built."""
+        found = {
+            number: self._digests.get(number) or self.stamps[number][:DIGEST_BYTES]
+            for number in numbers
+        }
+        return {number: digest for number, digest in found.items() if digest != NO_DIGEST}
 
     def value(self, stored: Any) -> Any:
         """Build a channel's value anew; two calls never share a mutable object.
@@ -184,5 +205,5 @@ class Items:
             return self.codec.load_json(tree)
         value, digest = self.codec.load_blob(tree)
         if digest is not None:
-            self.digests[number] = digest
+            self._digests[number] = digest
         return value

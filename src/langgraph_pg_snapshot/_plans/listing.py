@@ -11,12 +11,12 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_pg_snapshot._plans.columns import dump_members
 from langgraph_pg_snapshot._plans.directory import matches
+from langgraph_pg_snapshot._plans.fetch import fetch_items
 from langgraph_pg_snapshot._plans.layout import Items, load_stored, runs_in
 from langgraph_pg_snapshot._plans.read import (
     WIDTH,
     CheckpointRow,
     consistently,
-    fetch_items,
     to_tuple,
 )
 from langgraph_pg_snapshot._plans.runs import count, union

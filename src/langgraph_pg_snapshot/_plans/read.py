@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -17,23 +17,17 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import TASKS
 
 from langgraph_pg_snapshot._addressed import AddressedId
-from langgraph_pg_snapshot._plans.cache import ItemCache, KeptItem, KeptItems
-from langgraph_pg_snapshot._plans.codec import (
-    DIGEST_BYTES,
-    NO_DIGEST,
-    STAMP_BYTES,
-    Blob,
-    parse_json,
-)
+from langgraph_pg_snapshot._plans.codec import Blob, parse_json
 from langgraph_pg_snapshot._plans.columns import load_header, load_metadata, load_sealed
+from langgraph_pg_snapshot._plans.fetch import fetch_items, take_items
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.pause import collector_paused
-from langgraph_pg_snapshot._plans.runs import Run, multirange, numbers_of, runs_of
+from langgraph_pg_snapshot._plans.runs import multirange, numbers_of
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
 from langgraph_pg_snapshot.errors import DamagedThreadError, about
-from langgraph_pg_snapshot.models import NamespaceKey, Target
+from langgraph_pg_snapshot.models import Target
 
 
 class CheckpointRow(NamedTuple):
@@ -80,7 +74,7 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
         {
             **key._asdict(),
             "checkpoint_id": target.checkpoint_id,
-            "held": multirange(runs_of(sorted(kept.json))),
+            "held": multirange(kept.runs),
         },
     )
     if not rows:
@@ -90,94 +84,21 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
     stored = load_stored(row.channel_values)
     runs = runs_in(stored.values())
     items = Items(store.codec)
-    if is_near and (stamps := take_items(items, item_columns, runs, held=kept.json)):
-        _recall(store.cache, key, kept, items, stamps)
-    yield from fetch_items(store, key, epoch, items, runs)
+    if not (is_near and take_items(store.cache, key, items, item_columns, runs, kept=kept)):
+        yield from fetch_items(store, key, epoch, items, runs)
     found = to_tuple(store, row, stored, items)
     store.known.learn(
         key,
         epoch=epoch,
         appended=appended,
         next_items=orjson.loads(next_items),
-        digests=items.digests,
+        digests=items.digests(store.known.unknown(key, epoch, numbers_of(runs))),
         checkpoint_id=row.checkpoint_id,
         layout=layout_of(orjson.loads(row.header)["channel_versions"], stored),
     )
     if target.checkpoint_id is None:
         return found._replace(config=config_of(row, row.checkpoint_id))  # by whoever was newest
     return found
-
-
-def fetch_items(
-    store: Store, key: NamespaceKey, epoch: int | None, items: Items, runs: Sequence[Run]
-) -> Plan[None]:
-    """Read those items of disjoint runs that were not read yet; none if the log's epoch is another.
-
-    (None is any epoch.)
-    """
-    if wanted := items.missing(runs):
-        [row] = yield Stmt(
-            store.queries("get_items"),
-            {
-                "thread_id": key.thread_id,
-                "checkpoint_ns": key.checkpoint_ns,
-                "starts": [first for first, _ in wanted],
-                "ends": [beyond for _, beyond in wanted],
-                "held": "{}",
-                "epoch": epoch,
-            },
-        )
-        take_items(items, row, wanted)
-
-
-def take_items(
-    items: Items, columns: Sequence[Any], runs: Sequence[Run], held: Container[int] = ()
-) -> dict[int, bytes]:
-    """Take in items as the ``item_columns`` of a statement bring them, without those held.
-
-    Returns the stamps of all of them. If some are missing it takes none, for nothing tells which
-    ones, and returns nothing.
-    """
-    json_text, joined, blob_ids, blob_types, blobs = columns
-    joined = joined or b""
-    numbers = list(numbers_of(runs))
-    if len(joined) != STAMP_BYTES * len(numbers):
-        return {}
-    with collector_paused:
-        trees = parse_json(json_text) if json_text else []
-    by_blob = dict(zip(blob_ids or (), map(Blob, blob_types or (), blobs or ()), strict=True))
-    items.trees.update(by_blob)
-    sent = [number for number in numbers if number not in by_blob and number not in held]
-    items.trees.update(zip(sent, trees, strict=True))
-    starts = range(0, len(joined), STAMP_BYTES)
-    digests = [joined[at : at + DIGEST_BYTES] for at in starts]
-    items.digests.update(zip(numbers, digests, strict=True))
-    if NO_DIGEST in digests:
-        items.digests = {n: each for n, each in items.digests.items() if each != NO_DIGEST}
-    return dict(zip(numbers, [joined[at : at + STAMP_BYTES] for at in starts], strict=True))
-
-
-def _recall(
-    cache: ItemCache, key: NamespaceKey, kept: KeptItems, items: Items, stamps: Mapping[int, bytes]
-) -> None:
-    """Take in the held items that have the same stamp as ever, and keep what is new."""
-    held = [number for number in stamps if number in kept.json]
-    if [*map(stamps.get, held)] != [*map(kept.stamps.get, held)]:
-        cache.forget(key)
-        held = [number for number in held if stamps[number] == kept.stamps[number]]
-    with collector_paused:
-        trees = orjson.loads(b"[" + b",".join(map(kept.json.__getitem__, held)) + b"]")
-    items.trees.update(zip(held, trees, strict=True))
-    if cache.max_bytes:
-        trees = {number: items.trees[number] for number in stamps if number not in kept.json}
-        cache.keep(
-            key,
-            {
-                number: KeptItem(stamps[number], orjson.dumps(tree))
-                for number, tree in trees.items()
-                if number in items.digests and not isinstance(tree, Blob)
-            },
-        )
 
 
 def to_tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langgraph_pg_snapshot._plans.cache import ItemCache
 from langgraph_pg_snapshot._plans.codec import Codec
@@ -30,3 +30,8 @@ class Store:
     cache: ItemCache
     held: HeldBack
     refuses_races: bool = False
+
+    @property
+    def uncached(self) -> Store:
+        """The same for who goes through everything: without items that were read before."""
+        return replace(self, cache=ItemCache(0))

@@ -17,9 +17,9 @@ from langgraph.checkpoint.base import (
 
 from langgraph_pg_snapshot._base import SaverBase
 from langgraph_pg_snapshot._calls import hooks as calls
-from langgraph_pg_snapshot._plans.listing import Entry
+from langgraph_pg_snapshot._plans.listing import Page
 
-# A checkpoint with more items than this is built off the event loop's thread when it is listed.
+# Checkpoints with more items than this are built off the event loop's thread when it is listed.
 HEAVY_ITEMS = 200
 
 
@@ -150,11 +150,10 @@ class LangGraphHooks(SaverBase):
         return self._iterate(listing)
 
     def _iterate(self, listing: calls.Lister) -> Iterator[CheckpointTuple]:
-        while page := self._run(listing.next_page()):
-            for entry in page:
-                with listing.operation(is_logged=False):
-                    found = entry.build()
-                yield found
+        while entries := self._run(listing.next_page()):
+            page = Page(entries)
+            while found := listing.build(page):
+                yield from found
 
     def alist(
         self,
@@ -169,11 +168,11 @@ class LangGraphHooks(SaverBase):
         return self._aiterate(listing)
 
     async def _aiterate(self, listing: calls.Lister) -> AsyncIterator[CheckpointTuple]:
-        while page := await self._arun(listing.next_page()):
-            for entry in page:
-                with listing.operation(is_logged=False):
-                    found = await _build(entry)
-                yield found
+        while entries := await self._arun(listing.next_page()):
+            page = Page(entries)
+            while found := await _build(listing, page):
+                for each in found:
+                    yield each
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -285,7 +284,7 @@ class LangGraphHooks(SaverBase):
         await self._arun(calls.prune(self._store, thread_ids, strategy))
 
 
-async def _build(entry: Entry) -> CheckpointTuple:
-    if entry.size <= HEAVY_ITEMS:
-        return entry.build()
-    return await asyncio.to_thread(entry.build)
+async def _build(listing: calls.Lister, page: Page) -> list[CheckpointTuple]:
+    if page.size <= HEAVY_ITEMS:
+        return listing.build(page)
+    return await asyncio.to_thread(listing.build, page)

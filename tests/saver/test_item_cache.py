@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import orjson
 import psycopg
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from helpers import Chain, config_of
 from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
 from langgraph_pg_snapshot._plans.cache import ItemCache
+from langgraph_pg_snapshot._plans.codec import STAMP_BYTES
 from langgraph_pg_snapshot.models import NamespaceKey
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 ALICE, BOB = "Alice " * 60, "Bob   " * 60
 
@@ -105,6 +110,43 @@ def test_any_size_gives_the_same(ready_database, cache_bytes):
             assert saver.get_tuple(old.config).checkpoint == old.checkpoint
 
 
+def test_reads_of_all_kinds_have_what_was_read_before_and_look_whether_it_is_so(saver, sql):
+    chain = Chain(saver, "t")
+    chain.put(messages(ALICE, ALICE))
+    chain.put({"other": BOB})
+
+    def all_reads():
+        """The second message's text, as each kind of read has it."""
+        config = config_of("t")
+        yield from (each.checkpoint["channel_values"]["messages"] for each in saver.list(config))
+        yield saver.load_state("t")["messages"]
+        yield saver.get_channel("t", "messages")
+        yield saver.get_channel("t", "messages", last=1)
+        yield saver.get_tuple(config).checkpoint["channel_values"]["messages"]
+
+    for text in (ALICE, BOB, ALICE):
+        sql(
+            "UPDATE agent_checkpoints_items SET item = jsonb_set(item, '{content}',"
+            " to_jsonb(%s::text)) WHERE item ->> 'id' = '1'",
+            [text],
+        )
+        assert [found[-1].content for found in all_reads()] == 6 * [text]
+        saver._cache.forget(NamespaceKey("t", ""))
+        assert [found[-1].content for found in reversed([*all_reads()])] == 6 * [text]
+
+
+def test_who_goes_through_everything_leaves_what_was_kept(saver):
+    for thread_id in ("t", "another"):
+        Chain(saver, thread_id).put(messages(ALICE, BOB))
+    saver.get_tuple(config_of("t"))
+    keys = [NamespaceKey("t", ""), NamespaceKey("another", "")]
+    before = [saver._cache.items_of(key) for key in keys]
+    assert [len(kept.trees) for kept in before] == [2, 0]
+    assert len(list(saver.list(None))) == 2
+    assert saver.check("another") == []
+    assert [saver._cache.items_of(key) for key in keys] == before
+
+
 @pytest.mark.parametrize("cache_bytes", [-1, 1.5, "1 MB", True, None])
 def test_size_is_checked(cache_bytes):
     with pytest.raises(InvalidArgumentError, match="cache_bytes"):
@@ -130,3 +172,42 @@ def test_least_recently_read_threads_go_first():
     assert [bool(cache.items_of(key).trees) for key in keys] == [True, True, False]
     cache.forget(keys[0])
     assert not cache.items_of(keys[0]).trees
+
+
+def tool_call(number):
+    call = {"name": "read", "args": {"path": f"src/{number}.py", "lines": [1, number]}, "id": "c"}
+    return AIMessage("", id=str(number), tool_calls=[call])
+
+
+KINDS = {
+    "messages": lambda n: HumanMessage(f"{n} {ALICE}", id=str(n)),
+    "short messages": lambda n: HumanMessage(f"{n} hello", id=str(n)),
+    "tool calls": tool_call,
+    "accents": lambda n: f"{n} " + "ő" * 200,
+    "smileys": lambda n: f"{n} " + "\N{GRINNING FACE}" * 50,
+    "numbers": lambda n: [n + each / 7 for each in range(100)],
+    "large numbers": lambda n: [10**15 + n + each for each in range(100)],
+    "nested": lambda n: {f"key {n} {each}": [{"a": [each]}] for each in range(20)},
+}
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
+def test_cache_takes_about_as_much_memory_as_it_may(make):
+    serializer, size = SnapshotSerializer(), 2**20
+    keys = [NamespaceKey(f"thread-{n}", "") for n in range(40)]
+    texts = [
+        orjson.dumps([serializer.encode(make(100 * thread + n)) for n in range(100)])
+        for thread in range(40)
+    ]
+    cache = ItemCache(size)
+    tracemalloc.start()
+    try:
+        for key, text in zip(keys, texts, strict=True):
+            trees = dict(enumerate(orjson.loads(text)))
+            cache.keep(key, trees, {number: bytes([number]) * STAMP_BYTES for number in trees})
+        del trees
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not cache.items_of(keys[0]).trees  # it is full
+    assert 0.5 * size < taken < 1.1 * size

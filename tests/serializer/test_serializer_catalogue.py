@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from types import FunctionType, ModuleType
+
 import orjson
 import pytest
 from langgraph.types import Command, Interrupt, Overwrite, Send
@@ -45,6 +48,26 @@ def test_comes_back_from_a_tree(serializer, make):
     assert_same(second, make())
     assert orjson.dumps(tree) == before
     assert orjson.loads(before) == tree
+
+
+def _reached(value):
+    """Every list and dict that can be reached from a value."""
+    found, todo = {}, [value]
+    while todo:
+        each = todo.pop()
+        if id(each) not in found and not isinstance(each, (type, ModuleType, FunctionType)):
+            found[id(each)] = each
+            todo += gc.get_referents(each)
+    return {each for each, it in found.items() if type(it) in (list, dict)}
+
+
+@cases
+@pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS.keys())
+def test_what_comes_from_a_tree_shares_no_list_or_dict_with_it(serializer, make, nest):
+    """So trees can be kept, and values built of them again and again."""
+    tree = serializer.encode(nest(make()))
+    loaded = serializer.decode(tree)
+    assert not _reached(loaded) & _reached(tree)
 
 
 @cases

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from langchain_core.messages import AIMessage
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 from serializer_sameness import assert_same
 
+from langgraph_pg_snapshot.errors import DeserializationError
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.codec import DECODERS
 
@@ -55,3 +57,48 @@ def test_text_of_a_message_is_text():
     assert type(loaded["answer"]) is str
     nul = SnapshotSerializer().dumps(AIMessage("a\x00b").text)
     assert SnapshotSerializer().loads(nul) == "a\x00b"
+
+
+class Own(HumanMessage):
+    """A message of the application's."""
+
+
+ELEMENTS = {
+    "a kind that was not read yet": lambda: AIMessage("b", name="b", response_metadata={"b": [1]}),
+    "a class of the application's": lambda: Own("b"),
+    "what is beside fields": lambda: HumanMessage("b", more=[1]),
+    "text": lambda: "b",
+    "number": lambda: 1,
+    "nothing": lambda: None,
+    "list": lambda: [HumanMessage("b"), ["b"]],
+    "dict": lambda: {"content": "b"},
+    "what has a tag": lambda: (1, 2),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("make", ELEMENTS.values(), ids=ELEMENTS.keys())
+def test_messages_in_a_list_with_something_else(make, place):
+    def mixed():
+        values = [HumanMessage("a", id="1"), AIMessage("c", id="2")]
+        values.insert(place, make())
+        return values
+
+    serializer = SnapshotSerializer()
+    for _ in range(2):
+        assert_same(serializer.loads(serializer.dumps(mixed())), mixed())
+
+
+@pytest.mark.parametrize("tag", [[], {}, 1, "", "human ", ["human"]], ids=repr)
+def test_messages_in_a_list_with_a_tag_that_is_none(tag):
+    human = {"$type": "human", "content": "a"}
+    with pytest.raises(DeserializationError):
+        SnapshotSerializer().decode([human, {"$type": tag, "content": "b"}, human])
+
+
+def test_messages_nested_too_deep():
+    tree = [{"$type": "human", "content": "a"}]
+    for _ in range(2_000):
+        tree = [{"$type": "human", "content": tree}]
+    with pytest.raises(DeserializationError, match="nested too deep"):
+        SnapshotSerializer().decode(tree)

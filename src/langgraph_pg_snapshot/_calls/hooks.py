@@ -216,7 +216,7 @@ class Lister:
         )
         self._cursor = listing.Cursor()
 
-    def operation(self, *, is_logged: bool = True) -> Operation:
+    def _operation(self, *, is_logged: bool = True) -> Operation:
         """The listing, for errors and logs; building what a page brought has no record itself."""
         key = self._target.key if self._target is not None else None
         namespace = None if key is None or self._listing.any_namespace else key.checkpoint_ns
@@ -227,8 +227,13 @@ class Lister:
     def next_page(self) -> Call[list[listing.Entry]]:
         """Read the next page; an empty one ends the listing."""
         return Call(
-            self.operation(), partial(listing.list_page, self._store, self._listing, self._cursor)
+            self._operation(), partial(listing.list_page, self._store, self._listing, self._cursor)
         )
+
+    def build(self, page: listing.Page) -> list[CheckpointTuple]:
+        """Build the next few checkpoints of a page; none at its end."""
+        with self._operation(is_logged=False):
+            return page.build()
 
 
 def get_delta_history(

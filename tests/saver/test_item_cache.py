@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
-import orjson
 import psycopg
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
 from helpers import Chain, config_of
 from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
 from langgraph_pg_snapshot._plans.cache import ItemCache
-from langgraph_pg_snapshot._plans.codec import STAMP_BYTES
 from langgraph_pg_snapshot.models import NamespaceKey
-from langgraph_pg_snapshot.serializer import SnapshotSerializer
 
 ALICE, BOB = "Alice " * 60, "Bob   " * 60
 
@@ -172,42 +167,3 @@ def test_least_recently_read_threads_go_first():
     assert [bool(cache.items_of(key).trees) for key in keys] == [True, True, False]
     cache.forget(keys[0])
     assert not cache.items_of(keys[0]).trees
-
-
-def tool_call(number):
-    call = {"name": "read", "args": {"path": f"src/{number}.py", "lines": [1, number]}, "id": "c"}
-    return AIMessage("", id=str(number), tool_calls=[call])
-
-
-KINDS = {
-    "messages": lambda n: HumanMessage(f"{n} {ALICE}", id=str(n)),
-    "short messages": lambda n: HumanMessage(f"{n} hello", id=str(n)),
-    "tool calls": tool_call,
-    "accents": lambda n: f"{n} " + "ő" * 200,
-    "smileys": lambda n: f"{n} " + "\N{GRINNING FACE}" * 50,
-    "numbers": lambda n: [n + each / 7 for each in range(100)],
-    "large numbers": lambda n: [10**15 + n + each for each in range(100)],
-    "nested": lambda n: {f"key {n} {each}": [{"a": [each]}] for each in range(20)},
-}
-
-
-@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS.keys())
-def test_cache_takes_about_as_much_memory_as_it_may(make):
-    serializer, size = SnapshotSerializer(), 2**20
-    keys = [NamespaceKey(f"thread-{n}", "") for n in range(40)]
-    texts = [
-        orjson.dumps([serializer.encode(make(100 * thread + n)) for n in range(100)])
-        for thread in range(40)
-    ]
-    cache = ItemCache(size)
-    tracemalloc.start()
-    try:
-        for key, text in zip(keys, texts, strict=True):
-            trees = dict(enumerate(orjson.loads(text)))
-            cache.keep(key, trees, {number: bytes([number]) * STAMP_BYTES for number in trees})
-        del trees
-        taken, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert not cache.items_of(keys[0]).trees  # it is full
-    assert 0.5 * size < taken < 1.1 * size

@@ -20,6 +20,7 @@ from langgraph_pg_snapshot._plans.codec import (
     NO_DIGEST,
     Blob,
     Codec,
+    compact,
     parse_json,
 )
 from langgraph_pg_snapshot._plans.columns import load_versions
@@ -119,7 +120,7 @@ def layout_of(versions: Mapping[str, Any], stored: Mapping[str, Any]) -> Layout:
     return Layout(
         load_versions(versions),
         {
-            channel: value if isinstance(value, Reference) else orjson.dumps(value)
+            channel: value if isinstance(value, Reference) else compact(orjson.dumps(value))
             for channel, value in stored.items()
         },
     )

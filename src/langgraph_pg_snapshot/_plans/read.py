@@ -153,9 +153,11 @@ def load_writes(
     store: Store, text: str | None, blobs: Sequence[bytes] | None
 ) -> list[PendingWrite]:
     """Writes as the ``write_columns`` of a statement bring them."""
-    remaining = iter(blobs or ())
     writes: list[PendingWrite] = []
-    for task_id, channel, tree, blob_type in parse_json(text or "[]"):
+    if text is None:
+        return writes
+    remaining = iter(blobs or ())
+    for task_id, channel, tree, blob_type in parse_json(text):
         with about(f"write to channel {channel!r}"):
             value = (
                 store.codec.load_json(tree)

@@ -49,7 +49,7 @@ METADATA = {
     "large int": (2**70, None),
     "function": (len, repr(len)),
     "no repr": (Unprintable(), "<Unprintable>"),
-    "deep": (deep(10_000), "<list>"),
+    "deep": (deep(200_000), "<list>"),
     "cyclic": (cyclic_dict(), "{'self': {...}}"),
     "long": ("x" * 100_000, "x" * 100_000),
 }

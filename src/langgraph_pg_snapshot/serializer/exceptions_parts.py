@@ -144,7 +144,8 @@ def may_be_member(cls: type) -> bool:
     return derives(cls, Exception) or (
         derives(cls, BaseException)
         and attribute_of(cls, "__class__") is vars(object)["__class__"]
-        and attribute_of(cls, "__getattribute__") is vars(BaseException)["__getattribute__"]
+        # (BaseException has one of its own before Python 3.14.)
+        and attribute_of(cls, "__getattribute__") is attribute_of(BaseException, "__getattribute__")
         and attribute_of(cls, "__getattr__") is None
     )
 

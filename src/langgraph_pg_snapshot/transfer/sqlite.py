@@ -44,7 +44,11 @@ class SqliteFile:
 
     def __post_init__(self) -> None:
         with reading_argument("path"):
-            is_there = Path(self.path).is_file()
+            path = os.fspath(self.path)
+            # (A subclass of str may say something else each time.)
+            path = str.__str__(path) if isinstance(path, str) else os.fsdecode(path)
+            is_there = Path(path).is_file()
+        object.__setattr__(self, "path", path)
         if not is_there:
             raise InvalidArgumentError(f"path: there is no file {os.fspath(self.path)!r}")
 

@@ -38,19 +38,28 @@ def watched(dsn: str, **settings: str) -> Iterator[tuple[PostgresSnapshotSaver, 
         for name, value in (SETTINGS | settings).items():
             conn.execute("SELECT set_config(%s, %s, false)", [name, value])
         conn.add_notice_handler(note)
-        yield PostgresSnapshotSaver(conn, auto_setup=False), Explain(plans)
+        yield PostgresSnapshotSaver(conn, auto_setup=False), Explain(conn, plans)
 
 
 class Explain:
-    """Calls something, and tells what became of its last statement."""
+    """Calls something, and tells what became of its last statement.
 
-    def __init__(self, plans: list[dict[str, Any]]) -> None:
+    Attributes:
+        conn: The connection.
+    """
+
+    def __init__(self, conn: psycopg.Connection[Any], plans: list[dict[str, Any]]) -> None:
+        self.conn = conn
         self._plans = plans
 
     def __call__(self, work: Callable[[], Any]) -> Plan:
+        return self.all(work)[-1]
+
+    def all(self, work: Callable[[], Any]) -> list[Plan]:
+        """The plans of all its statements."""
         self._plans.clear()
         work()
-        return Plan(self._plans[-1])
+        return [Plan(each) for each in self._plans]
 
 
 class Plan:
@@ -62,12 +71,14 @@ class Plan:
         scanned: How many rows were read from each table, discarded ones included.
         scans: The kinds of scan of each table.
         buffers: How many pages were touched.
+        touched: The most rows that one node was asked for, those it threw away among them.
     """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.nodes = list(_nodes(root))
         self.indexes = {node["Index Name"] for node in self.nodes if "Index Name" in node}
         self.buffers = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
+        self.touched = max(map(_asked_for, self.nodes))
         self.scanned: dict[str, float] = {}
         self.scans: dict[str, set[str]] = {}
         for node in self.nodes:
@@ -84,6 +95,11 @@ class Plan:
             f" rows={n['Actual Rows']} loops={n['Actual Loops']}"
             for n in self.nodes
         )
+
+
+def _asked_for(node: dict[str, Any]) -> float:
+    thrown = sum(count for key, count in node.items() if key.startswith("Rows Removed"))
+    return node["Actual Loops"] * (node["Actual Rows"] + thrown)
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

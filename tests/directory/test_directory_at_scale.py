@@ -132,6 +132,14 @@ def test_filter_that_many_match_reads_no_more_than_it_takes(many, wanted, mode, 
     assert plan.scanned["threads"] <= 6 * PAGE
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_removing_a_thread_looks_at_no_other(many, mode):
+    with watched(many, plan_cache_mode=mode) as (saver, explain):
+        explain.conn.prepare_threshold = 0
+        plans = explain.all(lambda: saver.delete_thread("thread-0"))  # (none, so that all stay)
+        assert max(plan.touched for plan in plans) <= 2, plans
+
+
 def test_plans_on_every_version(any_ready_database):
     threads = 30_000
     fill(any_ready_database, threads)

@@ -16,11 +16,10 @@ FOR UPDATE
 -- threads that belong to no namespace are not supposed to be there; they go, too.)
 WITH noted AS (
     INSERT INTO {erased} AS e (thread_id, run_id, up_to)
-    SELECT given.thread_id, '', max(h.checkpoint_id)
-    FROM unnest(%(thread_ids)s::text[]) AS given (thread_id)
-    LEFT JOIN {history} AS h ON h.thread_id = given.thread_id
+    SELECT given.thread_id, '', (
+        SELECT max(h.checkpoint_id) FROM {history} AS h WHERE h.thread_id = given.thread_id)
+    FROM (SELECT DISTINCT each.thread_id FROM unnest(%(thread_ids)s::text[]) AS each (thread_id)) AS given
     WHERE %(is_noted)s::boolean
-    GROUP BY given.thread_id
     ORDER BY given.thread_id
     ON CONFLICT ({tenant_key}thread_id, run_id) DO UPDATE SET erased_at = EXCLUDED.erased_at,
         up_to = greatest(e.up_to, EXCLUDED.up_to)
@@ -28,26 +27,26 @@ WITH noted AS (
     SELECT gone.thread_id, gone.checkpoint_ns
     FROM unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
         AS gone (thread_id, checkpoint_ns)
+), made AS MATERIALIZED (
+    -- What others make meanwhile stays: as a rule there is none. (NOT IN looks it up here, without a join that
+    -- might read all threads.)
+    SELECT t.thread_id, t.checkpoint_ns FROM {threads} AS t
+    WHERE t.thread_id = ANY (%(thread_ids)s::text[])
+        AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone)
 ), items AS (
     DELETE FROM {items} AS i
-    WHERE i.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
-        SELECT 1 FROM {threads} AS t
-        WHERE t.thread_id = i.thread_id AND t.checkpoint_ns = i.checkpoint_ns
-            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
+    WHERE i.thread_id = ANY (%(thread_ids)s::text[])
+        AND (i.thread_id, i.checkpoint_ns) NOT IN (SELECT * FROM made)
 ), history AS (
     DELETE FROM {history} AS h
-    WHERE h.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
-        SELECT 1 FROM {threads} AS t
-        WHERE t.thread_id = h.thread_id AND t.checkpoint_ns = h.checkpoint_ns
-            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
+    WHERE h.thread_id = ANY (%(thread_ids)s::text[])
+        AND (h.thread_id, h.checkpoint_ns) NOT IN (SELECT * FROM made)
 ), writes AS (
     DELETE FROM {writes} AS w WHERE w.thread_id = ANY (%(thread_ids)s::text[])
 ), said AS (
     DELETE FROM {metadata} AS m
-    WHERE m.thread_id = ANY (%(thread_ids)s::text[]) AND NOT EXISTS (
-        SELECT 1 FROM {threads} AS t
-        WHERE t.thread_id = m.thread_id AND t.checkpoint_ns = ''
-            AND (t.thread_id, t.checkpoint_ns) NOT IN (SELECT * FROM gone))
+    WHERE m.thread_id = ANY (%(thread_ids)s::text[])
+        AND (m.thread_id, '') NOT IN (SELECT * FROM made)
 ), leases AS (
     -- (A thread that someone has for himself is his until he gives it back, and then nothing stays of it.)
     DELETE FROM {leases} AS l
@@ -61,6 +60,7 @@ WITH noted AS (
 )
 DELETE FROM {threads} AS t USING gone
 WHERE t.thread_id = gone.thread_id AND t.checkpoint_ns = gone.checkpoint_ns
+    AND t.thread_id = ANY (%(thread_ids)s::text[])
 
 -- name: note_erased_runs
 -- Note that these runs are erased, wherever they are at work.
@@ -127,45 +127,52 @@ WHERE h.thread_id = ANY (%(thread_ids)s::text[]) AND h.run_id = ANY (%(run_ids)s
 -- Take back what checkpoints of locked threads, which are to be removed for their run's sake, said of
 -- them: each value that stands there from one of them gives way to the newest that is kept, or goes.
 WITH dropped AS MATERIALIZED (
-    SELECT h.thread_id, h.checkpoint_id, h.metadata
+    SELECT d.thread_id, d.checkpoint_id
     FROM unnest(%(thread_ids)s::text[], %(namespaces)s::text[], %(checkpoint_ids)s::text[])
         AS d (thread_id, checkpoint_ns, checkpoint_id)
-    JOIN {history} AS h ON h.thread_id = d.thread_id AND h.checkpoint_id = d.checkpoint_id
-        AND h.checkpoint_ns = ''
     WHERE d.checkpoint_ns = ''
+), judged AS MATERIALIZED (
+    -- (FULL JOIN, and INTERSECT below: see the head of retention.sql.)
+    SELECT h.thread_id, h.checkpoint_id, said.key, said.value, d.thread_id IS NOT NULL AS is_dropped
+    FROM (
+        SELECT h.* FROM (SELECT DISTINCT d.thread_id FROM dropped AS d) AS n
+        CROSS JOIN LATERAL (
+            SELECT h.thread_id, h.checkpoint_id, h.metadata - {step_metadata} AS metadata
+            FROM {history} AS h
+            WHERE h.thread_id = n.thread_id AND h.checkpoint_ns = ''
+            OFFSET 0) AS h
+    ) AS h
+    FULL JOIN dropped AS d ON d.thread_id = h.thread_id AND d.checkpoint_id = h.checkpoint_id
+    LEFT JOIN LATERAL jsonb_each(h.metadata) AS said (key, value) ON true
 ), unsaid AS MATERIALIZED (
-    SELECT DISTINCT m.thread_id, m.key
-    FROM (SELECT m.thread_id, said.key, said.value
-          FROM {metadata} AS m, jsonb_each(m.metadata) AS said (key, value)
-          WHERE m.thread_id IN (SELECT d.thread_id FROM dropped AS d)) AS m
-    JOIN dropped AS d ON d.thread_id = m.thread_id AND d.metadata -> m.key = m.value
+    SELECT j.thread_id, j.key, j.value FROM judged AS j WHERE j.is_dropped
+    INTERSECT
+    SELECT m.thread_id, said.key, said.value
+    FROM (SELECT DISTINCT d.thread_id FROM dropped AS d) AS n
+    CROSS JOIN LATERAL (
+        SELECT m.* FROM {metadata} AS m WHERE m.thread_id = n.thread_id LIMIT 1) AS m
+    CROSS JOIN LATERAL jsonb_each(m.metadata) AS said (key, value)
 ), kept AS MATERIALIZED (
-    SELECT DISTINCT ON (h.thread_id, u.key) h.thread_id, u.key, h.metadata -> u.key AS value
-    FROM unsaid AS u
-    JOIN {history} AS h ON h.thread_id = u.thread_id AND h.checkpoint_ns = '' AND h.metadata ? u.key
-    WHERE NOT EXISTS (
-        SELECT 1 FROM dropped AS d
-        WHERE d.thread_id = h.thread_id AND d.checkpoint_id = h.checkpoint_id)
-    ORDER BY h.thread_id, u.key, h.checkpoint_id DESC
+    SELECT DISTINCT ON (j.thread_id, j.key) j.thread_id, j.key, j.value
+    FROM judged AS j
+    WHERE NOT j.is_dropped
+    ORDER BY j.thread_id, j.key, j.checkpoint_id DESC
 )
 UPDATE {metadata} AS m SET metadata = (m.metadata - now.keys) || now.said
 FROM (
     SELECT u.thread_id, array_agg(u.key) AS keys,
-        coalesce(jsonb_object_agg(u.key, k.value) FILTER (WHERE k.key IS NOT NULL), '{{}}') AS said
+        coalesce(jsonb_object_agg(u.key, k.value) FILTER (WHERE u.key = k.key), '{{}}') AS said
     FROM unsaid AS u
-    LEFT JOIN kept AS k ON k.thread_id = u.thread_id AND k.key = u.key
+    FULL JOIN kept AS k ON k.thread_id = u.thread_id AND k.key = u.key
     GROUP BY u.thread_id
 ) AS now
-WHERE m.thread_id = now.thread_id
+WHERE m.thread_id = now.thread_id AND m.thread_id = ANY (%(thread_ids)s::text[])
 
 -- name: drop_writes_of_refused
 -- Remove the pending writes of a checkpoint that was not stored, for it came too late or lost a race.
 DELETE FROM {writes} AS w
 WHERE w.thread_id = %(thread_id)s::text AND w.checkpoint_ns = %(checkpoint_ns)s::text
-    AND w.checkpoint_id = %(checkpoint_id)s::text AND NOT EXISTS (
-        SELECT 1 FROM {history} AS h
-        WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
-            AND h.checkpoint_id = w.checkpoint_id)
+    AND w.checkpoint_id = %(checkpoint_id)s::text AND NOT {is_write_of_stored}
 
 -- name: next_threads
 -- The next threads, by id.
@@ -182,17 +189,24 @@ LIMIT %(limit)s::bigint
 t.thread_id > %(after)s::text
 
 -- name: which_said
--- (Condition.) Threads of which their checkpoints together, or any one of them, say this.
-(EXISTS (
+-- (Condition.) Threads of which their checkpoints together, or any one of them, say this. (It is
+-- asked once a thread, not once a namespace; and OFFSET 0 has it look at one thread after the other: or
+-- each page might read the whole table first.)
+t.checkpoint_ns = (
+    SELECT s.checkpoint_ns FROM {threads} AS s
+    WHERE s.thread_id = t.thread_id ORDER BY s.checkpoint_ns LIMIT 1)
+AND (EXISTS (
     SELECT 1 FROM {metadata} AS m
     WHERE m.thread_id = t.thread_id AND m.metadata @> %(filter)s::jsonb AND NOT EXISTS (
         SELECT 1 FROM jsonb_each(%(filter)s::jsonb) AS wanted (key, value)
-        WHERE m.metadata -> wanted.key <> wanted.value))
+        WHERE m.metadata -> wanted.key <> wanted.value)
+    OFFSET 0)
 OR EXISTS (
     SELECT 1 FROM {history} AS h
     WHERE h.thread_id = t.thread_id AND h.metadata @> %(filter)s::jsonb AND NOT EXISTS (
         SELECT 1 FROM jsonb_each(%(filter)s::jsonb) AS wanted (key, value)
-        WHERE h.metadata -> wanted.key <> wanted.value)))
+        WHERE h.metadata -> wanted.key <> wanted.value)
+    OFFSET 0))
 
 -- name: thread_metadata
 -- The metadata of a thread's checkpoints, oldest first, with what of it is sealed.

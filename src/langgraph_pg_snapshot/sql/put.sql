@@ -188,19 +188,29 @@ EXISTS (
 SELECT
     erased.erased_at, erased.up_to,
     {run_is_erased},
+    -- (Each look-up here is by the whole key: see delta_chain.)
     EXISTS (
         SELECT 1 FROM {history} AS r
         WHERE r.thread_id = %(thread_id)s::text AND r.checkpoint_ns = ''
-            AND (r.checkpoint_id = %(root_id)s::text
-                OR %(or_later)s::boolean AND r.checkpoint_id > %(root_id)s::text)),
+            AND r.checkpoint_id = %(root_id)s::text)
+    OR %(or_later)s::boolean AND EXISTS (
+        SELECT 1 FROM {history} AS r
+        WHERE r.thread_id = %(thread_id)s::text AND r.checkpoint_ns = ''
+            AND r.checkpoint_id > %(root_id)s::text),
     t.epoch, t.appended, t.next_items::text, h.checkpoint_id, (h.header -> 'channel_versions')::text,
     h.channel_values::text, known.digests
 FROM (VALUES (true)) AS asked
 LEFT JOIN {erased} AS erased ON erased.thread_id = %(thread_id)s::text AND erased.run_id = ''
 LEFT JOIN {threads} AS t
     ON t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
-LEFT JOIN {history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
-    AND h.checkpoint_id = ANY (%(checkpoint_ids)s::text[])
+LEFT JOIN LATERAL (
+    SELECT h.* FROM unnest(%(checkpoint_ids)s::text[]) AS wanted (checkpoint_id)
+    CROSS JOIN LATERAL (
+        SELECT h.* FROM {history} AS h
+        WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+            AND h.checkpoint_id = wanted.checkpoint_id
+        LIMIT 1) AS h
+) AS h ON true
 LEFT JOIN LATERAL (
     SELECT string_agg(coalesce(i.digest, decode(repeat('00', 16), 'hex')), ''::bytea
         ORDER BY i.item_id) AS digests

@@ -1,4 +1,7 @@
 -- Statements that shorten threads: which checkpoints a policy keeps, what goes with the others.
+-- The planner can't know how many rows a WITH brings, and takes it for few; then it may compare each with each. So
+-- two of them are compared by EXCEPT or FULL JOIN, which go by a hash or by order whatever is expected, and rows
+-- of a table are looked up by their keys in a LATERAL with LIMIT or OFFSET, which stays one look-up a row.
 
 -- name: drop_checkpoints
 -- Remove these checkpoints of locked threads, and what only they held.
@@ -12,11 +15,15 @@ SELECT count(*) FROM dropped
 -- name: drop_expendable
 -- Remove what a policy does not keep of threads whose rows are locked, and what only that held; tells
 -- what it was.
-WITH RECURSIVE {expendable}, dropped AS MATERIALIZED (
-    SELECT e.* FROM expendable AS e
-    JOIN unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
+WITH RECURSIVE {expendable}, matched AS MATERIALIZED (
+    SELECT e.thread_id, e.checkpoint_ns, e.checkpoint_id, locked.thread_id IS NOT NULL AS is_locked
+    FROM expendable AS e
+    FULL JOIN unnest(%(locked_threads)s::text[], %(locked_namespaces)s::text[])
         AS locked (thread_id, checkpoint_ns)
         ON e.thread_id = locked.thread_id AND e.checkpoint_ns = locked.checkpoint_ns
+), dropped AS MATERIALIZED (
+    SELECT m.thread_id, m.checkpoint_ns, m.checkpoint_id FROM matched AS m
+    WHERE m.is_locked AND m.thread_id IS NOT NULL
 ), {touched}, {removals}
 {figures}
 
@@ -41,77 +48,107 @@ EXCEPT SELECT e.checkpoint_ns, e.checkpoint_id FROM expendable AS e
 -- name: figures
 -- (Part of a statement.) Checkpoints, items and pending writes that go, and the bytes of their values
 -- as they are stored, by thread.
-SELECT d.thread_id, h.number, i.number, w.number, h.bytes + i.bytes + w.bytes
-FROM (SELECT DISTINCT d.thread_id FROM dropped AS d) AS d
-CROSS JOIN LATERAL (
-    SELECT count(*) AS number, {checkpoint_bytes} AS bytes
-    FROM dropped AS gone
-    JOIN {history} AS h ON h.thread_id = gone.thread_id AND h.checkpoint_ns = gone.checkpoint_ns
-        AND h.checkpoint_id = gone.checkpoint_id
-    WHERE gone.thread_id = d.thread_id) AS h
-CROSS JOIN LATERAL (
-    SELECT count(*) AS number, {item_bytes} AS bytes
+SELECT part.thread_id, sum(part.checkpoints)::bigint, sum(part.items)::bigint,
+    sum(part.writes)::bigint, sum(part.bytes)::bigint
+FROM (
+    SELECT h.thread_id, count(*) AS checkpoints, 0 AS items, 0 AS writes, {checkpoint_bytes} AS bytes
+    FROM dropped AS d
+    CROSS JOIN LATERAL (
+        SELECT h.* FROM {history} AS h
+        WHERE h.thread_id = d.thread_id AND h.checkpoint_ns = d.checkpoint_ns
+            AND h.checkpoint_id = d.checkpoint_id
+        LIMIT 1) AS h
+    GROUP BY h.thread_id
+    UNION ALL
+    SELECT i.thread_id, 0, count(*), 0, {item_bytes}
     FROM touched
-    JOIN {items} AS i ON i.thread_id = touched.thread_id
-        AND i.checkpoint_ns = touched.checkpoint_ns AND {is_gone_item}
-    WHERE touched.thread_id = d.thread_id) AS i
-CROSS JOIN LATERAL (
-    SELECT count(*) AS number, {write_bytes} AS bytes
+    CROSS JOIN LATERAL (
+        SELECT i.* FROM {items} AS i
+        WHERE i.thread_id = touched.thread_id AND i.checkpoint_ns = touched.checkpoint_ns
+            AND {is_gone_item}
+        OFFSET 0) AS i
+    GROUP BY i.thread_id
+    UNION ALL
+    SELECT w.thread_id, 0, 0, count(*), {write_bytes}
+    FROM dropped AS d
+    CROSS JOIN LATERAL (
+        SELECT w.* FROM {writes} AS w
+        WHERE w.thread_id = d.thread_id AND w.checkpoint_ns = d.checkpoint_ns
+            AND w.checkpoint_id = d.checkpoint_id
+        OFFSET 0) AS w
+    GROUP BY w.thread_id
+    UNION ALL
+    -- With the last checkpoint of a namespace go also the writes whose checkpoint never came
+    SELECT w.thread_id, 0, 0, count(*), {write_bytes}
     FROM touched
-    JOIN {writes} AS w ON w.thread_id = touched.thread_id
-        AND w.checkpoint_ns = touched.checkpoint_ns AND {is_gone_write} AND {is_counted_write}
-    WHERE touched.thread_id = d.thread_id) AS w
+    CROSS JOIN LATERAL (
+        SELECT w.* FROM {writes} AS w
+        WHERE w.thread_id = touched.thread_id AND w.checkpoint_ns = touched.checkpoint_ns
+            AND NOT {is_write_of_stored}
+        OFFSET 0) AS w
+    WHERE touched.checkpoints = 0 AND {is_counted_write}
+    GROUP BY w.thread_id
+) AS part
+GROUP BY part.thread_id
 
 -- name: expendable
 -- (Part of a statement.) The checkpoints of some threads that a policy does not keep, and that those
 -- which stay can do without.
 ranked AS MATERIALIZED (
-    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.created_at,
-        row_number() OVER (
-            PARTITION BY h.thread_id, h.checkpoint_ns ORDER BY h.checkpoint_id DESC) AS place
-    FROM {history} AS h
-    WHERE h.thread_id = ANY (%(thread_ids)s::text[])
-), within AS MATERIALIZED (
-    SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id
-    FROM ranked AS r
-    WHERE (%(keep_last)s::bigint IS NULL OR r.place <= %(keep_last)s::bigint)
-        AND (%(oldest)s::timestamptz IS NULL OR r.place = 1 OR r.created_at >= %(oldest)s::timestamptz)
+    SELECT w.*, min(w.checkpoint_id) FILTER (WHERE w.checkpoint_ns = '' AND w.is_within)
+        OVER (PARTITION BY w.thread_id) AS oldest_root
+    FROM (
+        SELECT r.*, (%(keep_last)s::bigint IS NULL OR r.place <= %(keep_last)s::bigint)
+            AND (%(oldest)s::timestamptz IS NULL OR r.place = 1 OR r.created_at >= %(oldest)s::timestamptz)
+            AS is_within
+        FROM (
+            SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.created_at,
+                CASE WHEN strpos(h.checkpoint_ns, ':') > 0 THEN h.metadata -> 'parents' ->> '' END
+                    AS called_from,
+                row_number() OVER (
+                    PARTITION BY h.thread_id, h.checkpoint_ns ORDER BY h.checkpoint_id DESC) AS place
+            FROM {history} AS h
+            WHERE h.thread_id = ANY (%(thread_ids)s::text[])
+        ) AS r
+    ) AS w
+), calls AS MATERIALIZED (
+    SELECT c.thread_id, c.checkpoint_ns, c.created_at, c.called_from, c.oldest_root,
+        root.is_within AS is_root_within
+    FROM (SELECT r.* FROM ranked AS r WHERE r.place = 1 AND strpos(r.checkpoint_ns, ':') > 0) AS c
+    FULL JOIN (SELECT r.* FROM ranked AS r WHERE r.checkpoint_ns = '') AS root
+        ON root.thread_id = c.thread_id AND root.checkpoint_id = c.called_from
 ), finished AS MATERIALIZED (
     -- A call of a subgraph has its task's id after a ":" in the namespace, unlike a subgraph with a memory
     -- of its own, which outlives calls. A call goes with the root checkpoint that it started
     -- from, once that is stored: runs save in the background, so a call may come first. If it is gone, or
     -- never came, the call goes after a day with those from before the oldest that stays.
-    SELECT h.thread_id, h.checkpoint_ns
-    FROM ranked AS r
-    JOIN {history} AS h ON h.thread_id = r.thread_id AND h.checkpoint_ns = r.checkpoint_ns
-        AND h.checkpoint_id = r.checkpoint_id
-    LEFT JOIN ranked AS root ON root.thread_id = h.thread_id AND root.checkpoint_ns = ''
-        AND root.checkpoint_id = h.metadata -> 'parents' ->> ''
-    WHERE r.place = 1 AND strpos(r.checkpoint_ns, ':') > 0 AND NOT EXISTS (
-        SELECT 1 FROM within AS k
-        WHERE k.thread_id = root.thread_id AND k.checkpoint_ns = ''
-            AND k.checkpoint_id = root.checkpoint_id)
-        AND (root.checkpoint_id IS NOT NULL
-            OR r.created_at < now() - interval '1 day'
-            AND h.metadata -> 'parents' ->> '' < (
-                SELECT min(k.checkpoint_id) FROM within AS k
-                WHERE k.thread_id = h.thread_id AND k.checkpoint_ns = ''))
+    SELECT c.thread_id, c.checkpoint_ns
+    FROM calls AS c
+    WHERE c.thread_id IS NOT NULL AND c.is_root_within IS NOT TRUE
+        AND (c.is_root_within IS NOT NULL
+            OR c.created_at < now() - interval '1 day' AND c.called_from < c.oldest_root)
 ), memories AS MATERIALIZED (
     SELECT r.thread_id, r.checkpoint_ns FROM ranked AS r
     WHERE r.place = 1 AND r.checkpoint_ns <> '' AND strpos(r.checkpoint_ns, ':') = 0
+), within AS MATERIALIZED (
+    SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id, r.is_within,
+        f.thread_id IS NOT NULL AS is_finished
+    FROM ranked AS r
+    FULL JOIN finished AS f ON f.thread_id = r.thread_id AND f.checkpoint_ns = r.checkpoint_ns
 ), stays (thread_id, checkpoint_ns, checkpoint_id, channel) AS (
     -- What is needed by what stays, stays, and needs for itself in turn. A row with a channel is an
     -- ancestor that this DeltaChannel is rebuilt from.
     SELECT k.thread_id, k.checkpoint_ns, k.checkpoint_id, NULL::text
     FROM within AS k
-    WHERE NOT EXISTS (
-        SELECT 1 FROM finished AS f
-        WHERE f.thread_id = k.thread_id AND f.checkpoint_ns = k.checkpoint_ns)
+    WHERE k.is_within AND NOT k.is_finished
     UNION
     SELECT h.thread_id, more.checkpoint_ns, more.checkpoint_id, more.channel
     FROM stays AS s
-    JOIN {history} AS h ON h.thread_id = s.thread_id AND h.checkpoint_ns = s.checkpoint_ns
-        AND h.checkpoint_id = s.checkpoint_id
+    CROSS JOIN LATERAL (
+        SELECT h.* FROM {history} AS h
+        WHERE h.thread_id = s.thread_id AND h.checkpoint_ns = s.checkpoint_ns
+            AND h.checkpoint_id = s.checkpoint_id
+        LIMIT 1) AS h
     CROSS JOIN LATERAL ({needed}) AS more (checkpoint_ns, checkpoint_id, channel)
 ), expendable AS MATERIALIZED (
     SELECT r.thread_id, r.checkpoint_ns, r.checkpoint_id FROM ranked AS r
@@ -160,38 +197,37 @@ WHERE h.checkpoint_ns = '' AND h.metadata ->> 'source' IN ('update', 'fork') AND
         AND e.checkpoint_id < h.checkpoint_id)
 
 -- name: touched
--- (Part of a statement.) The checkpoints that stay in namespaces of which some are dropped, how many they
--- are there, and the items that they reference.
-kept AS MATERIALIZED (
-    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.items
-    FROM {history} AS h
-    JOIN (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS touched
-        ON h.thread_id = touched.thread_id AND h.checkpoint_ns = touched.checkpoint_ns
-    WHERE NOT EXISTS (
-        SELECT 1 FROM dropped AS d
-        WHERE d.thread_id = h.thread_id AND d.checkpoint_ns = h.checkpoint_ns
-            AND d.checkpoint_id = h.checkpoint_id)
+-- (Part of a statement.) Namespaces of which some checkpoints are dropped: all their checkpoints, and which are
+-- dropped, or their parents; how many stay, and the items that those reference.
+judged AS MATERIALIZED (
+    SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.items,
+        d.thread_id IS NOT NULL AS is_dropped
+    FROM (
+        SELECT h.* FROM (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS n
+        CROSS JOIN LATERAL (
+            SELECT h.thread_id, h.checkpoint_ns, h.checkpoint_id, h.parent_checkpoint_id, h.items
+            FROM {history} AS h
+            WHERE h.thread_id = n.thread_id AND h.checkpoint_ns = n.checkpoint_ns
+            OFFSET 0) AS h
+    ) AS h
+    FULL JOIN dropped AS d ON d.thread_id = h.thread_id AND d.checkpoint_ns = h.checkpoint_ns
+        AND d.checkpoint_id = h.checkpoint_id
+), children AS MATERIALIZED (
+    SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.is_dropped, p.is_dropped AS is_parent_dropped
+    FROM judged AS c
+    FULL JOIN judged AS p ON p.thread_id = c.thread_id AND p.checkpoint_ns = c.checkpoint_ns
+        AND p.checkpoint_id = c.parent_checkpoint_id
 ), touched AS MATERIALIZED (
-    SELECT d.thread_id, d.checkpoint_ns, max(live.checkpoints) AS checkpoints,
-        coalesce(range_agg(live.items) FILTER (WHERE live.items IS NOT NULL), '{{}}') AS items
-    FROM (SELECT DISTINCT d.thread_id, d.checkpoint_ns FROM dropped AS d) AS d
-    LEFT JOIN (
-        SELECT k.thread_id, k.checkpoint_ns, count(*) AS checkpoints, range_agg(k.items) AS items
-        FROM kept AS k GROUP BY k.thread_id, k.checkpoint_ns
-    ) AS live ON live.thread_id = d.thread_id AND live.checkpoint_ns = d.checkpoint_ns
-    GROUP BY d.thread_id, d.checkpoint_ns
+    SELECT j.thread_id, j.checkpoint_ns, count(*) FILTER (WHERE NOT j.is_dropped) AS checkpoints,
+        coalesce(range_agg(j.items) FILTER (WHERE NOT j.is_dropped), '{{}}') AS items
+    FROM judged AS j
+    WHERE j.thread_id IS NOT NULL
+    GROUP BY j.thread_id, j.checkpoint_ns
 )
 
 -- name: is_gone_item
 -- (Part of a statement.) No checkpoint that stays references item i.
 NOT touched.items @> i.item_id
-
--- name: is_gone_write
--- (Part of a statement.) No checkpoint that stays has the pending write w.
-(touched.checkpoints IS NULL OR EXISTS (
-    SELECT 1 FROM dropped AS d
-    WHERE d.thread_id = w.thread_id AND d.checkpoint_ns = w.checkpoint_ns
-        AND d.checkpoint_id = w.checkpoint_id))
 
 -- name: removals
 -- (Part of a statement.) Remove dropped checkpoints, and what only they held: their pending writes, items
@@ -202,29 +238,31 @@ gone_items AS (
     WHERE i.thread_id = touched.thread_id AND i.checkpoint_ns = touched.checkpoint_ns
         AND {is_gone_item}
 ), gone_writes AS (
+    DELETE FROM {writes} AS w USING dropped AS d
+    WHERE w.thread_id = d.thread_id AND w.checkpoint_ns = d.checkpoint_ns
+        AND w.checkpoint_id = d.checkpoint_id
+), lost_writes AS (
     DELETE FROM {writes} AS w USING touched
     WHERE w.thread_id = touched.thread_id AND w.checkpoint_ns = touched.checkpoint_ns
-        AND {is_gone_write}
+        AND touched.checkpoints = 0
 ), parentless AS (
     UPDATE {history} AS h SET parent_checkpoint_id = NULL
-    FROM kept AS k, dropped AS d
-    WHERE h.thread_id = k.thread_id AND h.checkpoint_ns = k.checkpoint_ns
-        AND h.checkpoint_id = k.checkpoint_id
-        AND d.thread_id = k.thread_id AND d.checkpoint_ns = k.checkpoint_ns
-        AND d.checkpoint_id = k.parent_checkpoint_id
+    FROM children AS c
+    WHERE h.thread_id = c.thread_id AND h.checkpoint_ns = c.checkpoint_ns
+        AND h.checkpoint_id = c.checkpoint_id AND NOT c.is_dropped AND c.is_parent_dropped
 ), emptied AS (
     DELETE FROM {threads} AS t USING touched
     WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
-        AND touched.checkpoints IS NULL
+        AND touched.checkpoints = 0
 ), said AS (
     DELETE FROM {metadata} AS m USING touched
     WHERE m.thread_id = touched.thread_id AND touched.checkpoint_ns = ''
-        AND touched.checkpoints IS NULL
+        AND touched.checkpoints = 0
 ), moved_on AS (
     UPDATE {threads} AS t SET epoch = t.epoch + 1
     FROM touched
     WHERE t.thread_id = touched.thread_id AND t.checkpoint_ns = touched.checkpoint_ns
-        AND touched.checkpoints IS NOT NULL
+        AND touched.checkpoints > 0
 ), gone_checkpoints AS (
     DELETE FROM {history} AS h USING dropped AS d
     WHERE h.thread_id = d.thread_id AND h.checkpoint_ns = d.checkpoint_ns

@@ -74,20 +74,21 @@ LIMIT 1
 orphaned AS MATERIALIZED (
     SELECT w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx, w.value, w.blob
     FROM {writes} AS w
-    WHERE {which} AND w.created_at < %(before)s::timestamptz AND NOT EXISTS (
-        SELECT 1 FROM {history} AS h
-        WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
-            AND h.checkpoint_id = w.checkpoint_id)
+    WHERE {which} AND w.created_at < %(before)s::timestamptz AND NOT {is_write_of_stored}
 )
 
 -- name: is_counted_write
 -- (Part of a statement.) A dry run, which removes nothing, does not count pending write w here if it
 -- counts it among the orphaned ones.
 (%(orphaned_before)s::timestamptz IS NULL OR w.created_at >= %(orphaned_before)s::timestamptz
-    OR EXISTS (
-        SELECT 1 FROM {history} AS h
-        WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
-            AND h.checkpoint_id = w.checkpoint_id))
+    OR {is_write_of_stored})
+
+-- name: is_write_of_stored
+-- (Part of a statement.) The checkpoint of pending write w is stored.
+EXISTS (
+    SELECT 1 FROM {history} AS h
+    WHERE h.thread_id = w.thread_id AND h.checkpoint_ns = w.checkpoint_ns
+        AND h.checkpoint_id = w.checkpoint_id)
 
 -- name: measure_orphaned_writes
 -- How many they are, and their bytes.

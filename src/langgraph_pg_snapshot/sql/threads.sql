@@ -33,15 +33,18 @@ SELECT EXISTS (
         SELECT 1 FROM {metadata} AS t
         WHERE t.thread_id = %(target)s::text AND t.metadata = s.metadata)
 ), EXISTS (
-    SELECT 1 FROM {history} AS t WHERE t.thread_id = %(target)s::text AND NOT EXISTS (
-        SELECT 1 FROM {history} AS s
-        WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns = t.checkpoint_ns
-            AND s.checkpoint_id = t.checkpoint_id)
+    -- (EXCEPT: see the head of retention.sql.)
+    SELECT t.checkpoint_ns, t.checkpoint_id
+    FROM {history} AS t WHERE t.thread_id = %(target)s::text
+    EXCEPT
+    SELECT s.checkpoint_ns, s.checkpoint_id
+    FROM {history} AS s WHERE s.thread_id = %(source)s::text
 ) OR EXISTS (
-    SELECT 1 FROM {writes} AS t WHERE t.thread_id = %(target)s::text AND NOT EXISTS (
-        SELECT 1 FROM {writes} AS s
-        WHERE s.thread_id = %(source)s::text AND s.checkpoint_ns = t.checkpoint_ns
-            AND s.checkpoint_id = t.checkpoint_id AND s.task_id = t.task_id AND s.idx = t.idx))
+    SELECT t.checkpoint_ns, t.checkpoint_id, t.task_id, t.idx
+    FROM {writes} AS t WHERE t.thread_id = %(target)s::text
+    EXCEPT
+    SELECT s.checkpoint_ns, s.checkpoint_id, s.task_id, s.idx
+    FROM {writes} AS s WHERE s.thread_id = %(source)s::text)
 
 -- name: clear_copy
 -- Remove an earlier copy, in its locked namespaces. (Pending writes only where the source has them:

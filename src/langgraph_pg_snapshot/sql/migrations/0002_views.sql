@@ -114,8 +114,14 @@ CROSS JOIN LATERAL (
         SELECT chain.depth + 1, h.checkpoint_id, h.parent_checkpoint_id, h.created_at,
             h.channel_values -> c.channel
         FROM chain
-        JOIN {rows_of_history} AS h ON h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
-            AND h.checkpoint_id = chain.parent_checkpoint_id
+        -- (OFFSET 0: by its whole key. Without statistics, and for who asks of many threads, the planner
+        -- might read all checkpoints of the thread for each.)
+        CROSS JOIN LATERAL (
+            SELECT h.* FROM {rows_of_history} AS h
+            WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+                AND h.checkpoint_id = chain.parent_checkpoint_id
+            OFFSET 0
+        ) AS h
         WHERE chain.stored IS NULL AND chain.depth < 1000000
     ), whole AS (
         -- A value in one piece, a write's too: what is a list of messages, or one message.
@@ -141,8 +147,12 @@ CROSS JOIN LATERAL (
         UNION ALL
         SELECT 1000000 - chain.depth, w.task_path, w.task_id, w.idx, w.created_at, w.value
         FROM chain
-        JOIN {rows_of_writes} AS w ON w.thread_id = t.thread_id AND w.checkpoint_ns = t.checkpoint_ns
-            AND w.checkpoint_id = chain.checkpoint_id AND w.channel = c.channel
+        CROSS JOIN LATERAL (
+            SELECT w.* FROM {rows_of_writes} AS w
+            WHERE w.thread_id = t.thread_id AND w.checkpoint_ns = t.checkpoint_ns
+                AND w.checkpoint_id = chain.checkpoint_id AND w.channel = c.channel
+            OFFSET 0
+        ) AS w
         WHERE chain.depth > 0
     ), element AS (
         SELECT -1 AS depth, NULL::text COLLATE "C" AS task_path, NULL::text COLLATE "C" AS task_id,

@@ -160,8 +160,10 @@ def test_least_recently_read_threads_go_first():
     assert cache.items_of(keys[0]).trees  # it is the newer one now
     keep(keys[2], 1)
     assert [bool(cache.items_of(key).trees) for key in keys] == [True, False, True]
-    # One that alone is too large is not kept, and does not stay in the books.
+    # What is too large is not kept, nor does it drive out others or stay in the books.
     keep(keys[2], 2, 20_000)
+    keep(keys[1], 1, 20_000)
+    assert [len(cache.items_of(key).trees) for key in (keys[0], keys[1], keys[2])] == [1, 0, 1]
     keep(keys[1], 1)
     keep(keys[0], 1)
     assert [bool(cache.items_of(key).trees) for key in keys] == [True, True, False]

@@ -69,18 +69,18 @@ class ItemCache:
     def keep(
         self, key: NamespaceKey, trees: Mapping[int, Any], stamps: Mapping[int, bytes]
     ) -> None:
-        """Keep what was read, unless something is kept under its number."""
-        if not self.max_bytes:
+        """Keep what was read, unless the log gets too large, or another read was quicker."""
+        if not self.max_bytes or not trees:
             return
-        sizes = {number: _ENTRY_BYTES + memory_of(tree) for number, tree in trees.items()}
+        size = _ENTRY_BYTES * len(trees) + sum(map(memory_of, trees.values()))
         with self._lock:
             log = self._logs.get(key, NOTHING)
-            new = [number for number in trees if number not in log.trees]
-            size = sum(map(sizes.__getitem__, new))
+            if log.size + size > self.max_bytes or not log.trees.keys().isdisjoint(trees):
+                return
             self._logs[key] = KeptItems(
-                {**log.trees, **{number: trees[number] for number in new}},
-                {**log.stamps, **{number: stamps[number] for number in new}},
-                union([*log.runs, *runs_of(new)]),
+                {**log.trees, **trees},
+                {**log.stamps, **{number: stamps[number] for number in trees}},
+                union([*log.runs, *runs_of(trees)]),
                 log.size + size,
             )
             self._logs.move_to_end(key)

@@ -17,6 +17,7 @@ from langgraph_pg_snapshot.errors import (
     about,
 )
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.serializer.decoder import SCALARS
 from langgraph_pg_snapshot.serializer.stored import Opaque
 
 # What a serializer that may encrypt leaves readable: the saver itself goes by these, and none of
@@ -70,7 +71,10 @@ def load_header(codec: Codec, text: str) -> dict[str, Any]:
 
 def load_versions(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The channel_versions of a stored header."""
-    return {channel: _VERSIONS.decode(version) for channel, version in tree.items()}
+    return {
+        channel: version if type(version) in SCALARS else _VERSIONS.decode(version)
+        for channel, version in tree.items()
+    }
 
 
 def dump_metadata(codec: Codec, metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

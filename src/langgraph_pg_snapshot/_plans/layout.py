@@ -23,7 +23,6 @@ from langgraph_pg_snapshot._plans.codec import (
     compact,
     parse_json,
 )
-from langgraph_pg_snapshot._plans.columns import load_versions
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 from langgraph_pg_snapshot.serializer.stored import Opaque
@@ -116,9 +115,9 @@ def _is_run(run: Any) -> bool:
 
 
 def layout_of(versions: Mapping[str, Any], stored: Mapping[str, Any]) -> Layout:
-    """The layout of a checkpoint that was read; its versions as the header has them."""
+    """The layout of a checkpoint that was read; its versions, and the values as they are stored."""
     return Layout(
-        load_versions(versions),
+        versions,
         {
             channel: value if isinstance(value, Reference) else compact(orjson.dumps(value))
             for channel, value in stored.items()

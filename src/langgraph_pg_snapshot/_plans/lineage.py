@@ -12,6 +12,7 @@ from datetime import datetime
 import orjson
 
 from langgraph_pg_snapshot._plans.codec import DIGEST_BYTES, NO_DIGEST
+from langgraph_pg_snapshot._plans.columns import load_versions
 from langgraph_pg_snapshot._plans.held import Awaited
 from langgraph_pg_snapshot._plans.known import KnownLog
 from langgraph_pg_snapshot._plans.layout import Layout, layout_of, load_stored, runs_in
@@ -113,7 +114,7 @@ def read_lineage(
     for *_, checkpoint_id, versions, channel_values, joined in rows:
         if checkpoint_id is not None:
             stored = load_stored(channel_values)
-            layouts[checkpoint_id] = layout_of(orjson.loads(versions), stored)
+            layouts[checkpoint_id] = layout_of(load_versions(orjson.loads(versions)), stored)
             digests |= _digests_by_item(joined, numbers_of(runs_in(stored.values())))
     root, refused = new.root, store.held.is_refused
     erased = Erased(

@@ -94,7 +94,7 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
         next_items=orjson.loads(next_items),
         digests=items.digests(store.known.unknown(key, epoch, numbers_of(runs))),
         checkpoint_id=row.checkpoint_id,
-        layout=layout_of(orjson.loads(row.header)["channel_versions"], stored),
+        layout=layout_of(found.checkpoint["channel_versions"].copy(), stored),
     )
     if target.checkpoint_id is None:
         return found._replace(config=config_of(row, row.checkpoint_id))  # by whoever was newest

@@ -96,7 +96,10 @@ def load_metadata(codec: Codec, text: str) -> dict[str, Any]:
         DeserializationError: Something in it can't be read; the message names the key.
     """
     return {
-        key: load_metadata_value(codec, key, tree) for key, tree in parse_metadata(text).items()
+        key: tree
+        if type(tree) in SCALARS and not codec.sealing
+        else load_metadata_value(codec, key, tree)
+        for key, tree in parse_metadata(text).items()
     }
 
 

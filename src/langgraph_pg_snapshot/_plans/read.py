@@ -26,7 +26,7 @@ from langgraph_pg_snapshot._plans.runs import multirange, numbers_of
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
-from langgraph_pg_snapshot.errors import DamagedThreadError, about
+from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 from langgraph_pg_snapshot.models import Target
 
 
@@ -96,8 +96,8 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
         checkpoint_id=row.checkpoint_id,
         layout=layout_of(found.checkpoint["channel_versions"].copy(), stored),
     )
-    if target.checkpoint_id is None:
-        return found._replace(config=config_of(row, row.checkpoint_id))  # by whoever was newest
+    if target.checkpoint_id is None and store.refuses_races:
+        return found._replace(config=config_of(row, row.checkpoint_id))  # it was not asked for
     return found
 
 
@@ -117,10 +117,14 @@ def to_tuple(
         header.update(sealed[1])
     addressed = AddressedId if store.refuses_races else str
     values = {}
-    with collector_paused:
-        for channel, value in stored.items():
-            with about(f"channel {channel!r}"):
+    channel = ""
+    try:
+        with collector_paused:
+            for channel, value in stored.items():
                 values[channel] = items.value(value)
+    except SnapshotError:
+        with about(f"channel {channel!r}"):
+            raise
     if sends := load_writes(store, row.sends, row.send_blobs):
         _adopt_sends(header, values, sends)
     return CheckpointTuple(

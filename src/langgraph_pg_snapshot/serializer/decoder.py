@@ -23,52 +23,55 @@ class Decoder:
     def __init__(self, classes: Classes) -> None:
         self.classes = classes
 
-    def node(self, tree: Any, depth: int) -> Any:
+    def node(self, tree: Any, depth: int) -> Any:  # noqa: C901, PLR0911 -- a call a node: each more takes a tenth
         """Read any node that has at most ``depth`` levels below it.
 
         Raises:
             DeserializationError: it is not what an encoder writes.
         """
         cls = type(tree)
-        if cls in SCALARS:
-            return tree
-        if depth < 0:
+        if depth < 0 and cls not in SCALARS:
             raise DeserializationError("the stored data is nested too deep")
         if cls is dict:
             tag = tree.get(TYPE)
             if tag is None:
-                return self._object(tree, depth - 1)
+                depth -= 1
+                if ORDER in tree:
+                    return self._ordered(tree, depth)
+                out = tree.copy()
+                for key, item in tree.items():
+                    if type(item) not in SCALARS:
+                        out[key] = self.node(item, depth)
+                return out
             decode = DECODERS.get(tag if type(tag) is str else check_type(tag, str))
             if decode is not None:
                 return decode(self, tree, depth)
             return self.classes.decode(self, tag, tree, depth)
-        if cls is not list:
-            raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
-        depth -= 1
-        if depth >= 0 and tree and type(tree[0]) is dict and TYPE in tree[0]:
-            # Long lists are of messages, as a rule: those are read without a look at what they are.
-            try:
-                decoders = [SHAPES[item[TYPE]][tuple(item)] for item in tree]
-            except (KeyError, TypeError):
-                decoders = [*map(_decoder_of, tree)]
-            return [decode(self, item, depth) for decode, item in zip(decoders, tree, strict=True)]
-        node = self.node
-        return [item if type(item) in SCALARS else node(item, depth) for item in tree]
+        if cls is list:
+            depth -= 1
+            if depth >= 0 and tree and type(tree[0]) is dict and TYPE in tree[0]:
+                return self._tagged(tree, depth)
+            node = self.node
+            return [item if type(item) in SCALARS else node(item, depth) for item in tree]
+        if cls in SCALARS:
+            return tree
+        raise DeserializationError(f"{cls.__name__} is not a node of a JSON tree")
 
-    def _object(self, tree: Tree, depth: int) -> Tree:
+    def _tagged(self, trees: list[Any], depth: int) -> list[Any]:
+        """Read a list of tagged objects: of messages, as a rule, without a look at each one."""
+        try:
+            decoders = [SHAPES[tree[TYPE]][tuple(tree)] for tree in trees]
+        except (KeyError, TypeError):
+            decoders = [*map(_decoder_of, trees)]
+        return [decode(self, tree, depth) for decode, tree in zip(decoders, trees, strict=True)]
+
+    def _ordered(self, tree: Tree, depth: int) -> Tree:
+        """Read an object whose members stood in another order than jsonb keeps them in."""
         node = self.node
-        order = tree.get(ORDER)
-        if order is None:
-            out = tree.copy()
-            for key, item in tree.items():
-                if type(item) not in SCALARS:
-                    out[key] = node(item, depth)
-            if ORDER in out:
-                del out[ORDER]
-            return out
+        order = [] if tree[ORDER] is None else check_type(tree[ORDER], list)
         # No part is read twice, whatever the order says: depth would make that 2**depth times.
         out = {}
-        for key in check_type(order, list):
+        for key in order:
             item = tree.get(key, tree)
             if item is not tree and key not in out:
                 out[key] = item if type(item) in SCALARS else node(item, depth)

@@ -17,7 +17,7 @@ from serializer_catalogue import CASES
 from langgraph_pg_snapshot._plans import codec as codecs
 from langgraph_pg_snapshot._plans.codec import SnapshotCodec
 from langgraph_pg_snapshot.errors import SerializationError
-from langgraph_pg_snapshot.serializer import SnapshotSerializer, register, sight
+from langgraph_pg_snapshot.serializer import SnapshotSerializer, memory, register
 
 
 class Text(str, enum.Enum):
@@ -79,7 +79,7 @@ def assert_recognised(codec, values):
         for second in values:
             for value in (first, second):
                 encoded = codec.piece(value)
-                assert codec.recognise(value)[::2] == encoded[::2]
+                assert codec.sight.one(value)[::2] == encoded[::2]
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
@@ -98,11 +98,11 @@ def test_every_kind_of_value(codec, place):
 def test_second_look_does_not_encode(codec):
     values = [HumanMessage("x"), {"a": [1, {"b": None}]}, [1.5, "y"], Document("y")]
     for value in values:
-        assert codec.recognise(value).payload is not None
+        assert codec.sight.one(value).payload is not None
     for value in values:
-        assert codec.recognise(value).payload is None
+        assert codec.sight.one(value).payload is None
     # It is the value that is recognised, not the object.
-    assert codec.recognise(HumanMessage("x")).payload is None
+    assert codec.sight.one(HumanMessage("x")).payload is None
 
 
 CHANGES = {
@@ -122,25 +122,25 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_change_in_place_is_seen(codec, change):
     message = HumanMessage("x", additional_kwargs={"a": {"n": 1}, "b": 2})
-    before = codec.recognise(message).digest
-    assert codec.recognise(message).digest == before
+    before = codec.sight.one(message).digest
+    assert codec.sight.one(message).digest == before
     change(message)
     for _ in range(2):
-        assert codec.recognise(message).digest == codec.piece(message).digest != before
+        assert codec.sight.one(message).digest == codec.piece(message).digest != before
 
 
 def test_equal_fields_of_two_classes(codec):
     fields = {"content": "x", "type": "human"}
     for _ in range(3):
         for model in (HumanMessage(**fields), SystemMessage.model_construct(**fields)):
-            assert codec.recognise(model).digest == codec.piece(model).digest
+            assert codec.sight.one(model).digest == codec.piece(model).digest
 
 
 def test_sharing_makes_no_difference(codec):
     one, other = (str(10**30) for _ in range(2))
     assert one is not other
-    codec.recognise({"a": one, "b": one})
-    assert codec.recognise({"a": one, "b": other}).payload is None
+    codec.sight.one({"a": one, "b": one})
+    assert codec.sight.one({"a": one, "b": other}).payload is None
 
 
 def _with_private(value):
@@ -160,19 +160,19 @@ def _with_private(value):
 def test_what_stands_beside_the_fields(codec, models):
     for _ in range(3):
         for model in models:
-            assert codec.recognise(model).digest == codec.piece(model).digest
+            assert codec.sight.one(model).digest == codec.piece(model).digest
 
 
 def test_class_that_is_registered_later_is_encoded_its_way(codec):
-    before = codec.recognise(Money(cents=5)).digest
+    before = codec.sight.one(Money(cents=5)).digest
     register(Money, lambda money: f"{money.cents} ct", lambda text: Money(cents=int(text[:-3])))
-    assert codec.recognise(Money(cents=5)).digest == codec.piece(Money(cents=5)).digest != before
+    assert codec.sight.one(Money(cents=5)).digest == codec.piece(Money(cents=5)).digest != before
 
 
 def test_what_is_refused_stays_refused(codec):
     for _ in range(2):
         with pytest.raises(SerializationError, match=r"\['f'\]"):
-            codec.recognise({"f": print})
+            codec.sight.one({"f": print})
 
 
 def test_value_that_another_thread_changes_meanwhile(codec):
@@ -186,11 +186,11 @@ def test_value_that_another_thread_changes_meanwhile(codec):
 
     codec.snapshot.dumps = dumps
     for _ in range(3):
-        codec.recognise(value)
+        codec.sight.one(value)
     codec.snapshot.dumps = real
     for last in range(8):
         again = {"rows": [{"n": 0}] * 2, "last": last}
-        assert codec.recognise(again).digest == codec.piece(again).digest
+        assert codec.sight.one(again).digest == codec.piece(again).digest
 
 
 def test_savers_share_what_they_remember_but_not_with_other_serializers():
@@ -202,20 +202,20 @@ def test_savers_share_what_they_remember_but_not_with_other_serializers():
 
     ours = SnapshotSerializer()
     value = {"text": "shared by savers"}
-    assert SnapshotCodec(ours).recognise(value).payload is not None
-    assert SnapshotCodec(ours.with_allowlist([])).recognise(value).payload is None
-    assert SnapshotCodec(SnapshotSerializer(max_depth=5)).recognise(value).payload is not None
+    assert SnapshotCodec(ours).sight.one(value).payload is not None
+    assert SnapshotCodec(ours.with_allowlist([])).sight.one(value).payload is None
+    assert SnapshotCodec(SnapshotSerializer(max_depth=5)).sight.one(value).payload is not None
     other = SnapshotCodec(Other())
-    assert other.recognise(value).digest == other.piece(value).digest
+    assert other.sight.one(value).digest == other.piece(value).digest
 
 
 def test_memory_is_bounded(codec, monkeypatch):
-    monkeypatch.setattr(sight, "GENERATION_BYTES", 2**20)
+    monkeypatch.setattr(memory, "GENERATION_BYTES", 2**20)
     kinds = [lambda n: {"id": n}, lambda n: HumanMessage(str(n)), lambda n: {"t": f"{n:900}"}]
     for make in kinds:
         tracemalloc.start()
         for n in range(20_000):
-            codec.recognise(make(n))
+            codec.sight.one(make(n))
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -223,23 +223,23 @@ def test_memory_is_bounded(codec, monkeypatch):
 
 
 def test_what_is_met_again_stays(codec, monkeypatch):
-    monkeypatch.setattr(sight, "GENERATION_BYTES", 10_000)
+    monkeypatch.setattr(memory, "GENERATION_BYTES", 10_000)
     kept = {"text": "kept"}
-    codec.recognise(kept)
+    codec.sight.one(kept)
     for n in range(100):
-        codec.recognise({"text": f"{n:200}"})
-        assert codec.recognise(kept).payload is None
-    assert codec.recognise({"text": f"{0:200}"}).payload is not None
+        codec.sight.one({"text": f"{n:200}"})
+        assert codec.sight.one(kept).payload is None
+    assert codec.sight.one({"text": f"{0:200}"}).payload is not None
 
 
 def test_what_is_not_plain_is_looked_at_each_time(codec):
     for value in ({"t": (1, 2)}, {"b": b"1"}, {"b": bytearray(b"1")}, {"n": np.int8(49)}):
         for _ in range(3):
-            assert codec.recognise(value).digest == codec.piece(value).digest
+            assert codec.sight.one(value).digest == codec.piece(value).digest
 
 
 def test_broken_message_is_refused_as_ever(codec):
     broken = object.__new__(HumanMessage)
-    for look in (codec.piece, codec.recognise, codec.recognise):
+    for look in (codec.piece, codec.sight.one, codec.sight.one):
         with pytest.raises(SerializationError):
             look(broken)

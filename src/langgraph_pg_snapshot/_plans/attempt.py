@@ -111,7 +111,9 @@ class Attempt:
     def encode(self) -> None:
         """Encode every value now, rather than when it is stored."""
         for channel, value in self.new.checkpoint["channel_values"].items():
-            self.described[channel] = describe_for_later(self.store.codec, channel, value)
+            self.described[channel] = describe_for_later(
+                self.store.codec, self.new.target.key, channel, value
+            )
 
 
 def _lay_out(
@@ -136,7 +138,7 @@ def _lay_out(
             stored[channel] = parent.stored[channel]
         elif channel in values:
             if channel not in described:
-                described[channel] = describe(codec, channel, values[channel])
+                described[channel] = describe(codec, new.target.key, channel, values[channel])
             before = parent.stored.get(channel) if parent is not None else None
             stored[channel] = log.store(codec, channel, described[channel], before)
     return stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -69,7 +70,7 @@ class Codec(Protocol):
     sealing: bool  # metadata is hidden, too
 
     def piece(self, value: Any) -> Piece: ...
-    def recognise(self, value: Any) -> Piece: ...
+    def pieces(self, values: Sequence[Any], place: Hashable) -> list[Piece]: ...
     def columns(self, piece: Piece) -> Columns: ...
     def load_json(self, tree: Any) -> Any: ...
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]: ...
@@ -90,7 +91,8 @@ class SnapshotCodec:
         # they refuse. (A class derived from ours may do anything.)
         depth = snapshot.max_depth
         is_ours = type(snapshot) is SnapshotSerializer
-        self.recognise = _sights.setdefault(depth, self._sight()) if is_ours else self._sight()
+        self.sight = _sights.setdefault(depth, self._sight()) if is_ours else self._sight()
+        self.pieces = self.sight.all
 
     def piece(self, value: Any) -> Piece:
         text = compact(self.snapshot.dumps(value))
@@ -137,8 +139,8 @@ class BytesCodec:
         payload = self._dump(self.serde, value)
         return Piece(self._digest(payload), payload, len(payload.data))
 
-    def recognise(self, value: Any) -> Piece:
-        return self.piece(value)
+    def pieces(self, values: Sequence[Any], place: Hashable) -> list[Piece]:  # noqa: ARG002
+        return [self.piece(value) for value in values]
 
     def columns(self, piece: Piece) -> Columns:
         return Columns(None if self.sealing else piece.digest, None, *piece.payload)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from langgraph_pg_snapshot._plans.codec import Codec, Columns, Piece
 from langgraph_pg_snapshot._plans.layout import SPACE, Reference, Stored
 from langgraph_pg_snapshot._plans.pieces import Pieces
-from langgraph_pg_snapshot._plans.runs import numbers_of, runs_of
+from langgraph_pg_snapshot._plans.runs import continued, first_of, numbers_of
+
+_digest = attrgetter("digest")
 
 # Whose numbers whole values take (no matter if a channel should have this name).
 WHOLE_VALUES = "$item"
@@ -62,21 +65,22 @@ class Log:
             spaces = [number // SPACE for number in self.next_items.values()]
             space = 0 if owner == WHOLE_VALUES else max(spaces, default=0) + 1
             self.next_items[owner] = space * SPACE + 1
-        known = list(numbers_of(before.runs)) if isinstance(before, Reference) else []
-        numbers: list[int] = []
-        for number, piece in zip(known, value.pieces, strict=False):
-            if self.digests.of.get(number) != piece.digest:
-                break
-            numbers.append(number)
-        # A value that grew at its end gets new items there even for values that it holds already:
-        # pointing back at those would break the run. (Items from `newest` on may be this very
-        # checkpoint's, if an earlier try was stored after all.)
-        newest = max(known, default=0) if len(numbers) == len(known) else 0
-        numbers += [
+        runs = before.runs if isinstance(before, Reference) else ()
+        known = [*map(self.digests.of.get, numbers_of(runs))]
+        same = _common(known, [*map(_digest, value.pieces)])
+        if same < len(known):
+            runs = first_of(runs, same)
+            newest = 0
+        else:
+            # A value that grew at its end gets new items there even for values that it holds
+            # already: pointing back at those would break the run. (Items from `newest` on may be
+            # this very checkpoint's, if an earlier try was stored after all.)
+            newest = max((beyond - 1 for _, beyond in runs), default=0)
+        numbers = [
             self._number(codec, owner, value.values[place], value.pieces[place], newest)
-            for place in range(len(numbers), len(value.pieces))
+            for place in range(same, len(value.pieces))
         ]
-        return Reference(value.kind, tuple(runs_of(numbers)))
+        return Reference(value.kind, continued(runs, numbers))
 
     def _number(self, codec: Codec, owner: str, value: Any, piece: Piece, newest: int) -> int:
         space = self.next_items[owner] // SPACE
@@ -89,3 +93,11 @@ class Log:
             self.added[number] = piece.digest
             self.new_items.append(codec.columns(piece))
         return number
+
+
+def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many elements at the beginning of both are the same."""
+    shorter = min(len(one), len(other))
+    if one[:shorter] == other[:shorter]:  # as a rule
+        return shorter
+    return next(n for n in range(shorter) if one[n] != other[n])

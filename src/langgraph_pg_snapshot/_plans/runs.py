@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeAlias
 
 Run: TypeAlias = tuple[int, int]
@@ -24,6 +24,19 @@ def runs_of(numbers: Iterable[int]) -> list[Run]:
     if first is not None and beyond is not None:
         runs.append((first, beyond))
     return runs
+
+
+def continued(runs: Sequence[Run], numbers: Iterable[int]) -> tuple[Run, ...]:
+    """Runs with more numbers behind them."""
+    added = runs_of(numbers)
+    if runs and added and runs[-1][1] == added[0][0]:
+        return (*runs[:-1], (runs[-1][0], added[0][1]), *added[1:])
+    return (*runs, *added)
+
+
+def first_of(runs: Sequence[Run], length: int) -> tuple[Run, ...]:
+    """The first so many numbers of runs."""
+    return tuple(runs_of(islice(numbers_of(runs), length)))
 
 
 def numbers_of(runs: Iterable[Sequence[int]]) -> Iterator[int]:

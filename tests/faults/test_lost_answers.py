@@ -117,7 +117,7 @@ OPERATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 # Made up at each call: checkpoint ids, versions, times.
 MADE_UP = re.compile(
-    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b\d{32}(?:\.\d+)+|\d{4}-\d\d-\d\dT[\d:.+]+"
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b\d{32}(?:\.[0-9a-f]+)+|\d{4}-\d\d-\d\dT[\d:.+]+"
 )
 
 

@@ -72,6 +72,7 @@ class Codec(Protocol):
     def piece(self, value: Any) -> Piece: ...
     def pieces(self, values: Sequence[Any], place: Hashable) -> list[Piece]: ...
     def columns(self, piece: Piece) -> Columns: ...
+    def columns_of(self, value: Any) -> Columns: ...  # which need not be recognised: no digest
     def load_json(self, tree: Any) -> Any: ...
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]: ...
 
@@ -109,6 +110,9 @@ class SnapshotCodec:
     def columns(self, piece: Piece) -> Columns:
         return Columns(piece.digest, piece.payload.decode())
 
+    def columns_of(self, value: Any) -> Columns:
+        return Columns(json=self.snapshot.dumps(value).decode())
+
     def load_json(self, tree: Any) -> Any:
         return self.snapshot.decode(tree)
 
@@ -144,6 +148,9 @@ class BytesCodec:
 
     def columns(self, piece: Piece) -> Columns:
         return Columns(None if self.sealing else piece.digest, None, *piece.payload)
+
+    def columns_of(self, value: Any) -> Columns:
+        return Columns(None, None, *self._dump(self.serde, value))
 
     def load_json(self, tree: Any) -> Any:
         if self.sealing:
@@ -205,6 +212,9 @@ class EncryptedCodec(BytesCodec):
     def columns(self, piece: Piece) -> Columns:
         cipher, data = self.encrypting.cipher.encrypt(piece.payload.data)
         return Columns(None, None, f"{piece.payload.type}+{cipher}", data)
+
+    def columns_of(self, value: Any) -> Columns:
+        return self.columns(self.piece(value))
 
     def load_json(self, tree: Any) -> Any:  # noqa: ARG002 -- refused, whatever it is
         raise DeserializationError(NOT_ENCRYPTED)

@@ -236,9 +236,8 @@ def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob
     if not metadata and not header:
         return None
     try:
-        piece = codec.piece({"metadata": metadata, "header": header})
+        columns = codec.columns_of({"metadata": metadata, "header": header})
     except SerializationError:
         metadata = {k: _sealable(codec, v) for k, v in metadata.items()}
-        piece = codec.piece({"metadata": metadata, "header": header})
-    columns = codec.columns(piece)
+        columns = codec.columns_of({"metadata": metadata, "header": header})
     return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))

@@ -48,10 +48,10 @@ def put_writes(
     rows: dict[int, tuple[str, Any]] = {}
     for place, (channel, value) in enumerate(writes):
         with about(f"write to channel {channel!r}"):
-            piece = store.codec.piece(value)
+            columns = store.codec.columns_of(value)
         # A statement can't touch a row twice: of two writes with one fixed index the last holds.
         index = WRITES_IDX_MAP.get(channel, place) if indices is None else indices[place]
-        rows[index] = (channel, store.codec.columns(piece))
+        rows[index] = (channel, columns)
     if not rows or target.checkpoint_id is None:
         return
     params = {

@@ -347,7 +347,14 @@ PLANS = {
         },
     ),
     ("get_lineage",): (
-        {**NAMESPACE, "checkpoint_ids": ["c7"], "root_id": "c7", "or_later": True, "running": "r"},
+        {
+            **NAMESPACE,
+            "parent_id": "c7",
+            "tried_id": None,
+            "root_id": "c7",
+            "or_later": True,
+            "running": "r",
+        },
         {"history_by_tenant": "checkpoint_id = ", "threads": "ns = ", "items": "item_id < "},
     ),
     ("get_items",): (

@@ -97,7 +97,6 @@ def read_lineage(
     key, parent_id = new.target.key, new.target.checkpoint_id
     # Before the look: what is stored in between is then tried again rather than given up.
     parent_waits = new.parent_id is not None and store.held.has(Awaited(key, new.parent_id))
-    wanted = [parent_id, *([new.checkpoint["id"]] if retried else [])]
     rows = yield Stmt(
         store.queries("get_lineage"),
         {
@@ -105,7 +104,8 @@ def read_lineage(
             "running": new.running,
             "root_id": new.root.checkpoint_id if new.root is not None else None,
             "or_later": new.root is not None and new.root.or_later,
-            "checkpoint_ids": [each for each in wanted if each is not None],
+            "parent_id": parent_id,
+            "tried_id": new.checkpoint["id"] if retried else None,
         },
     )
     thread_at, up_to, run, root_is_stored, epoch, appended, next_items, *_ = rows[0]

@@ -204,12 +204,15 @@ LEFT JOIN {erased} AS erased ON erased.thread_id = %(thread_id)s::text AND erase
 LEFT JOIN {threads} AS t
     ON t.thread_id = %(thread_id)s::text AND t.checkpoint_ns = %(checkpoint_ns)s::text
 LEFT JOIN LATERAL (
-    SELECT h.* FROM unnest(%(checkpoint_ids)s::text[]) AS wanted (checkpoint_id)
-    CROSS JOIN LATERAL (
-        SELECT h.* FROM {history} AS h
-        WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
-            AND h.checkpoint_id = wanted.checkpoint_id
-        LIMIT 1) AS h
+    (SELECT h.* FROM {history} AS h
+    WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+        AND h.checkpoint_id = %(parent_id)s::text
+    LIMIT 1)
+    UNION ALL
+    (SELECT h.* FROM {history} AS h
+    WHERE h.thread_id = t.thread_id AND h.checkpoint_ns = t.checkpoint_ns
+        AND h.checkpoint_id = %(tried_id)s::text
+    LIMIT 1)
 ) AS h ON true
 LEFT JOIN LATERAL (
     SELECT string_agg(coalesce(i.digest, decode(repeat('00', 16), 'hex')), ''::bytea

@@ -26,6 +26,7 @@ from langgraph_pg_snapshot import (
     SnapshotSerializer,
     WrongColorError,
 )
+from langgraph_pg_snapshot._plans.layout import Items
 from langgraph_pg_snapshot.embedded import EmbeddedServer
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -101,6 +102,26 @@ async def test_large_values_are_not_encoded_on_the_event_loops_thread(
         await saver.aput_writes(stored, [("v", value)], "task")
         for used in (on_put, threads):
             assert (threading.get_ident() not in used) is is_heavy
+
+
+@pytest.mark.parametrize(("length", "is_heavy"), [(3_000, True), (20, False)])
+async def test_long_lists_are_not_built_on_the_event_loops_thread(
+    ready_database, monkeypatch, length, is_heavy
+):
+    decode, threads = Items.value, set[int]()
+
+    def noted(self, stored):
+        threads.add(threading.get_ident())
+        return decode(self, stored)
+
+    async with PostgresSnapshotSaver(ready_database, auto_setup=False) as saver:
+        state = {"v": [f"{n} {'-' * 60}" for n in range(length)]}
+        await saver.asave_state("t", state)
+        for _ in range(2):  # at the second time nothing of it is sent, but it is built all the same
+            monkeypatch.setattr(Items, "value", noted)
+            threads.clear()
+            assert await saver.aload_state("t") == state
+            assert (threading.get_ident() not in threads) is is_heavy
 
 
 @contextmanager

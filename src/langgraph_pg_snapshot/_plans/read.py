@@ -22,10 +22,11 @@ from langgraph_pg_snapshot._plans.columns import load_header, load_metadata, loa
 from langgraph_pg_snapshot._plans.fetch import fetch_items, take_items
 from langgraph_pg_snapshot._plans.layout import Items, layout_of, load_stored, runs_in
 from langgraph_pg_snapshot._plans.pause import collector_paused
-from langgraph_pg_snapshot._plans.runs import multirange, numbers_of
-from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt, T
+from langgraph_pg_snapshot._plans.runs import count, multirange, numbers_of
+from langgraph_pg_snapshot._plans.steps import Atomic, Heavy, Plan, Stmt, T
 from langgraph_pg_snapshot._plans.store import Store
 from langgraph_pg_snapshot._plans.versions import next_version
+from langgraph_pg_snapshot._plans.weight import HEAVY
 from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
 from langgraph_pg_snapshot.models import Target
 
@@ -83,6 +84,8 @@ def _get_checkpoint(store: Store, target: Target) -> Plan[CheckpointTuple | None
     epoch, appended, next_items, is_near, *item_columns = rows[0][WIDTH:]
     stored = load_stored(row.channel_values)
     runs = runs_in(stored.values())
+    if count(runs) > HEAVY:
+        yield Heavy()  # the driver sees what came; most of the items may have been here before
     items = Items(store.codec)
     if not (is_near and take_items(store.cache, key, items, item_columns, runs, kept=kept)):
         yield from fetch_items(store, key, epoch, items, runs)

@@ -24,6 +24,12 @@ ERASURES = {
 
 
 @pytest.fixture
+def ready_database(any_ready_database):
+    """What a statement sees that waited for a lock is a matter of the server."""
+    return any_ready_database
+
+
+@pytest.fixture
 def saver(ready_database):
     """These are about what two connections do: one colour will do."""
     with PostgresSnapshotSaver(ready_database) as saver:
@@ -59,17 +65,17 @@ def stopped_before(saver, monkeypatch, statement, work):
     assert done, "the statement was not sent"
 
 
-def wait_until_blocked(dsn: str, future: Future[object], number: int = 1) -> None:
-    """Return when so many other connections wait for a lock."""
+def wait_until_blocked(dsn: str, future: Future[object], *, may_end: bool = False) -> None:
+    """Return when another connection waits for a lock, or when it is done, if that will do, too."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         while not future.done():
             [(waiting,)] = conn.execute(
                 "SELECT count(*) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ).fetchall()
-            if waiting >= number:
+            if waiting:
                 return
-    raise AssertionError(f"nobody waits: {future}")
+    assert may_end, f"nobody waits: {future}"
 
 
 def fill(saver, ns="", count=2, parents=None):
@@ -99,10 +105,12 @@ def test_who_comes_while_an_erasure_is_under_way_waits_and_stores_nothing(
 
     def come():
         futures.append(threads.submit(works[late]))
-        if how == "delete_for_runs" and late in ("put", "first of a subgraph"):
-            futures[0].result(30)  # they say whose they are, and that is known before all else
+        if how == "delete_for_runs" and late == "put":
+            futures[0].result(30)  # it says whose it is, and that is known before all else
         else:
-            wait_until_blocked(ready_database, futures[0])
+            # (PostgreSQL 15 looks at the root's row before it looks whose it is.)
+            may_end = how == "delete_for_runs" and late == "first of a subgraph"
+            wait_until_blocked(ready_database, futures[0], may_end=may_end)
 
     statement = "unsay" if how == "delete_for_runs" else "delete_threads"
     with stopped_before(eraser, monkeypatch, [statement], come):
@@ -123,7 +131,9 @@ def open_transaction(dsn, statement, params):
 
 
 @pytest.mark.parametrize("how", ["delete_thread", "erase"])
-@pytest.mark.parametrize("first", ["put_checkpoint", "put_writes", "put_early_writes"])
+@pytest.mark.parametrize(
+    "first", ["put_checkpoint", "put_first_checkpoint", "put_writes", "put_early_writes"]
+)
 def test_an_erasure_waits_for_who_came_first_and_takes_it_along(
     saver, eraser, *, threads, ready_database, monkeypatch, rows, how, first
 ):
@@ -146,6 +156,8 @@ def test_an_erasure_waits_for_who_came_first_and_takes_it_along(
                     "SELECT epoch, appended FROM agent_checkpoints_threads"
                 ).fetchone()
             chain.put({"long": LONG})
+        elif first == "put_first_checkpoint":
+            fill(saver, "sub:1", 1, {"": id_of(chain.head)})
         else:
             id_ = id_of(chain.head) if first == "put_writes" else new_id()
             saver.put_writes(config_of(T, id_), [("a", 1)], "task")
@@ -155,6 +167,8 @@ def test_an_erasure_waits_for_who_came_first_and_takes_it_along(
         with psycopg.connect(ready_database, autocommit=True) as conn:
             conn.execute("UPDATE agent_checkpoints_threads SET appended = %s", [before[1]])
         params |= {"item_ids": [], "digests": [], "items": [], "blob_types": [], "blobs": []}
+    elif first == "put_first_checkpoint":
+        params |= {"checkpoint_ns": "sub:2"}
     else:
         params |= {"task_id": "another"}
     with open_transaction(ready_database, query, params) as conn:

@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph_pg_snapshot._plans.columns import dump_members
 from langgraph_pg_snapshot._plans.directory import matches, metadata_of
-from langgraph_pg_snapshot._plans.remove import erase_locked, lock_threads
+from langgraph_pg_snapshot._plans.remove import erase_locked, lock_whole_threads
 from langgraph_pg_snapshot._plans.retention import measure
 from langgraph_pg_snapshot._plans.steps import Atomic, Plan, Stmt
 from langgraph_pg_snapshot._plans.store import Store
@@ -52,7 +52,7 @@ def erase_these(store: Store, thread_ids: Sequence[str], *, dry_run: bool) -> Pl
 
 
 def _erase(store: Store, thread_ids: Sequence[str]) -> Plan[RemovalReport]:
-    locked = yield from lock_threads(store, thread_ids)
+    locked = yield from lock_whole_threads(store, thread_ids)
     report = yield from measure(store, thread_ids, dry_run=False)
     yield from erase_locked(store, thread_ids, locked)
     return report

@@ -26,6 +26,18 @@ def lock_threads(store: Store, thread_ids: Sequence[str]) -> Plan[set[NamespaceK
     return {NamespaceKey(*row) for row in rows}
 
 
+def lock_whole_threads(store: Store, thread_ids: Sequence[str]) -> Plan[set[NamespaceKey]]:
+    """The same, and of threads that have a root namespace nobody makes others any more.
+
+    Who makes one holds the root's row. A statement that waits for him does not see what he made, so
+    it takes another look, which begins when the root's row is held.
+    """
+    locked = yield from lock_threads(store, thread_ids)
+    while (found := (yield from lock_threads(store, thread_ids))) != locked:
+        locked = found
+    return locked
+
+
 def erase_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
     """Remove threads with all their namespaces; those that don't exist are no error."""
     if thread_ids:
@@ -33,7 +45,7 @@ def erase_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
 
 
 def _erase_threads(store: Store, thread_ids: Sequence[str]) -> Plan[None]:
-    locked = yield from lock_threads(store, thread_ids)
+    locked = yield from lock_whole_threads(store, thread_ids)
     yield from erase_locked(store, thread_ids, locked)
 
 

@@ -261,3 +261,37 @@ def test_what_is_stored_just_before_it_is_waited_for(other, monkeypatch):
     monkeypatch.setattr(held.HeldBack, "add", put_and_add)
     other.put_writes(config_of(T, root), [("a", 1)], "task")
     assert other.get_tuple(config_of(T)).pending_writes == [("task", "a", 1)]
+
+
+@pytest.mark.parametrize("ns", ["call:1", "memory"])
+@pytest.mark.parametrize("at_exit", [False, True])
+def test_what_waited_and_is_late_when_its_turn_comes_is_refused(
+    saver, other, *, rows, monkeypatch, ns, at_exit
+):
+    """The thread is erased again just after the root checkpoint that it waited for was stored."""
+    put(saver)
+    other.delete_thread(T)
+    root, waiting_for = new_id(), held.HeldBack.waiting_for
+
+    def go_on(parent):
+        at = config_of(T, parent, ns)
+        at["configurable"]["__pregel_durability"] = "exit" if at_exit else "async"
+        return saver.put(at, checkpoint_of({}, {}), {"parents": {"": root}}, {})
+
+    def erase_first(waiting, *stored):
+        monkeypatch.setattr(held.HeldBack, "waiting_for", waiting_for)
+        assert rows(T)
+        other.delete_thread(T)
+        return waiting_for(waiting, *stored)
+
+    first = go_on(None)
+    second = go_on(id_of(first))
+    monkeypatch.setattr(held.HeldBack, "waiting_for", erase_first)
+    saver.put(config_of(T), checkpoint_of({}, {}, root), {}, {})
+    assert rows(T) == {}
+    for parent in (first, second):
+        late = go_on(id_of(parent))
+        saver.put_writes(late, [("a", 1)], "task")
+        saver.put_writes(parent, [("a", 1)], "task")
+    assert rows(T) == {}
+    assert not saver.saver._store.held._held

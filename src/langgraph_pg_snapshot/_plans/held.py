@@ -151,8 +151,10 @@ def hold(
     held = Held(awaited, attempt, size, checkpoint)
     held_back.add(held)
     # The checkpoint may have been stored, or refused, meanwhile: then nobody else would come.
-    if (yield from attempt()) or held_back.is_refused(awaited.key, awaited.checkpoint_id):
+    if (yield from attempt()):
         held_back.discard(held)
+    elif held_back.is_refused(awaited.key, awaited.checkpoint_id):
+        _lose(held_back, held)
 
 
 def release(held_back: HeldBack, key: NamespaceKey, checkpoint_id: str) -> Plan[None]:
@@ -164,7 +166,8 @@ def release(held_back: HeldBack, key: NamespaceKey, checkpoint_id: str) -> Plan[
     failure: Exception | None = None
     for held in held_back.waiting_for(key, checkpoint_id):
         try:
-            yield from held.attempt()
+            if not (yield from held.attempt()):  # erased again just now
+                _lose(held_back, held)
         except Exception as error:  # noqa: BLE001 -- raised below
             failure = failure or error
         held_back.discard(held)  # not before: others may be waiting for it
@@ -176,6 +179,15 @@ def give_up(held_back: HeldBack, key: NamespaceKey, checkpoint_id: str) -> None:
     """What waits for this checkpoint need not wait: it won't be stored."""
     held_back.refuse(key, checkpoint_id)
     for held in held_back.waiting_for(key, checkpoint_id):
-        held_back.discard(held)
-        if held.checkpoint is not None:
-            give_up(held_back, held.checkpoint.key, held.checkpoint.checkpoint_id)
+        _lose(held_back, held)
+
+
+def _lose(held_back: HeldBack, held: Held) -> None:
+    """It won't be stored; nor will what waits for it, or comes later."""
+    checkpoint = held.checkpoint
+    # (One that is put over itself waits for itself.)
+    if checkpoint is not None and not held_back.is_refused(
+        checkpoint.key, checkpoint.checkpoint_id
+    ):
+        give_up(held_back, checkpoint.key, checkpoint.checkpoint_id)
+    held_back.discard(held)

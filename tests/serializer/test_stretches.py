@@ -28,6 +28,31 @@ def codec(monkeypatch):
     return SnapshotCodec(SnapshotSerializer())
 
 
+class Alike(type):
+    """Classes that say that they are the one that they derive from."""
+
+    def __eq__(cls, other):
+        return other is cls or other is cls.__mro__[1]
+
+    __hash__ = type.__hash__
+
+
+class Text(str, metaclass=Alike):
+    __slots__ = ()
+
+
+class Number(int, metaclass=Alike):
+    __slots__ = ()
+
+
+class Row(list, metaclass=Alike):
+    pass
+
+
+class Mapping(dict, metaclass=Alike):
+    pass
+
+
 class Looks:
     """Counts how many elements are looked at one by one."""
 
@@ -66,6 +91,30 @@ def test_values_that_look_alike_are_told_apart(codec, row, place):
         for value in (first, second, first):
             assert_pieces(codec, [place(value)])
         assert_pieces(codec, [["key", place(value)]], "entry of a dict")
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        (["a", 1], [Text("a"), 1]),
+        (["a", 1], ["a", Number(1)]),
+        (["a", 1], Row(["a", 1])),
+        ({"a": 1}, {Text("a"): 1}),
+        ({"a": 1}, {"a": Number(1)}),
+        ({"a": 1}, Mapping({"a": 1})),
+        (AIMessage("a"), AIMessage.model_construct(content=Text("a"))),
+    ],
+)
+def test_class_that_says_it_is_another_one(codec, plain, other):
+    assert_pieces(codec, [plain])
+    try:
+        encoded = codec.piece(other).digest
+    except SerializationError:
+        with pytest.raises(SerializationError):
+            codec.pieces([other], "place")
+    else:
+        assert encoded != codec.piece(plain).digest
+        assert_pieces(codec, [other])
 
 
 def test_every_kind_of_value(codec):

@@ -27,6 +27,7 @@ FORMAT: Final = 2
 
 # Where elements have more parts than this on average, one call of marshal takes less.
 _MAX_PARTS: Final = 32
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, list, dict})
 _flat = chain.from_iterable
 _state = attrgetter("__dict__")
 _fields_set = attrgetter("__pydantic_fields_set__")
@@ -95,7 +96,8 @@ class Stretch(Generic[T]):
 
     def is_like(self, values: Sequence[Any]) -> bool:
         """Whether these are the same elements: whether the same would be made of each."""
-        if [*map(type, values)] != self.classes:
+        classes = [*map(type, values)]
+        if classes != self.classes or {*classes} != self.codecs.keys():  # (see _types)
             return False
         for cls, codec in self.codecs.items():
             if known_codec(cls) is not codec:
@@ -107,7 +109,7 @@ class Stretch(Generic[T]):
             parts = columns[-1]
             for n in self.deep:
                 parts[n] = dumps(parts[n], FORMAT)
-        # ValueError is marshal's, RuntimeError that of a dict that another thread changes.
+        # ValueError: it is not plain. RuntimeError is that of a dict that another thread changes.
         except (AttributeError, ValueError, RuntimeError):
             return False
         return parts == self.columns[-1]
@@ -138,15 +140,30 @@ def _reader(classes: set[type]) -> _Reader | None:
     return _read_models if are_models else None
 
 
+def _types(parts: Sequence[Any]) -> list[Any]:
+    """The types of parts, all of them plain.
+
+    They are looked up in a set, as what encodes them is in a dict: a metaclass can have `==` say that
+    a class is another one, and lists of classes are compared by that.
+
+    Raises:
+        ValueError: One is of another type.
+    """
+    types = [*map(type, parts)]
+    if not _PLAIN.issuperset(types):
+        raise ValueError
+    return types
+
+
 def _read_lists(values: Sequence[Any]) -> _Columns:
     parts = [*_flat(values)]
-    return [*map(len, values)], [*map(type, parts)], parts
+    return [*map(len, values)], _types(parts), parts
 
 
 def _read_dicts(values: Sequence[Any]) -> _Columns:
     names = [*_flat(values)]
     parts = [*_flat(map(dict.values, values))]
-    return [*map(len, values)], [*map(type, names)], names, [*map(type, parts)], parts
+    return [*map(len, values)], _types(names), names, _types(parts), parts
 
 
 def _read_models(values: Sequence[Any]) -> _Columns:
@@ -154,5 +171,5 @@ def _read_models(values: Sequence[Any]) -> _Columns:
     parts = [*_flat(map(dict.values, states))]
     return (
         *([*map(len, states)], [*_flat(states)], [*map(_fields_set, values)]),
-        *([*map(_extra, values)], [*map(_private, values)], [*map(type, parts)], parts),
+        *([*map(_extra, values)], [*map(_private, values)], _types(parts), parts),
     )

@@ -10,6 +10,8 @@ from helpers import Chain, config_of
 from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
 from langgraph_pg_snapshot._plans.cache import ItemCache
 from langgraph_pg_snapshot.models import NamespaceKey
+from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.serializer.stored import StoredForm
 
 ALICE, BOB = "Alice " * 60, "Bob   " * 60
 
@@ -90,6 +92,35 @@ def test_two_reads_share_nothing(saver):
         found[0].content = "changed in place"
         found[0].additional_kwargs["changed"] = True
         found.clear()
+
+
+class Stripping(SnapshotSerializer):
+    """One of the application's, which changes what it is given."""
+
+    def decode(self, tree):
+        for each in tree if isinstance(tree, list) else ():
+            each["content"] = each["content"][1:]
+        return super().decode(tree)
+
+
+@pytest.mark.parametrize("serde", [StoredForm(), Stripping()], ids=type)
+def test_serializers_that_derive_from_ours_share_nothing(ready_database, saver, serde):
+    chain = Chain(saver, "t")
+    chain.put(messages(ALICE, BOB))
+    chain.put(messages(ALICE, BOB, ALICE))
+
+    def shown(reader):
+        for found in (reader.get_tuple(config_of("t")), *reader.list(config_of("t"))):
+            read = found.checkpoint["channel_values"]["messages"]
+            yield repr(read)
+            for message in read:
+                dict.clear(message if isinstance(message, dict) else vars(message))
+
+    with PostgresSnapshotSaver(ready_database, serde=serde) as reader:
+        newest, listed, older = shown(reader)
+        assert listed == newest
+        assert newest.startswith(older[:-1] + ", ")
+        assert [*shown(reader)] == [newest, listed, older]
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1_000, 32 * 2**20])

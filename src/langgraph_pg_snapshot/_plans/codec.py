@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Hashable, Sequence
 from hashlib import blake2b
+from marshal import dumps, loads
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -91,7 +92,7 @@ class SnapshotCodec:
         # Serializers of ours write a value in the same way; what they differ in is the depth that
         # they refuse. (A class derived from ours may do anything.)
         depth = snapshot.max_depth
-        is_ours = type(snapshot) is SnapshotSerializer
+        self._is_ours = is_ours = type(snapshot) is SnapshotSerializer
         self.sight = _sights.setdefault(depth, self._sight()) if is_ours else self._sight()
         self.pieces = self.sight.all
 
@@ -114,6 +115,9 @@ class SnapshotCodec:
         return Columns(json=self.snapshot.dumps(value).decode())
 
     def load_json(self, tree: Any) -> Any:
+        if not self._is_ours:
+            # The tree is read again: one of its own for who may hand it out, or change it.
+            tree = loads(dumps(tree))  # noqa: S302 -- dumps() wrote it a moment ago
         return self.snapshot.decode(tree)
 
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]:

@@ -143,8 +143,8 @@ def _reader(classes: set[type]) -> _Reader | None:
 def _types(parts: Sequence[Any]) -> list[Any]:
     """The types of parts, all of them plain.
 
-    They are looked up in a set, as what encodes them is in a dict: a metaclass can have `==` say that
-    a class is another one, and lists of classes are compared by that.
+    They are looked up in a set, as what encodes them is in a dict: a metaclass can have `==` say
+    that a class is another one, and lists of classes are compared by that.
 
     Raises:
         ValueError: One is of another type.

@@ -4,7 +4,7 @@ One element after the other would be looked up by what `marshal` writes of it (`
 takes 1.1 microseconds. A stretch is taken apart by a few calls that go through all of it in C, and
 what is found is compared with what was found the last time: classes, names of fields, types, and
 only where all of those are the same the values themselves: so `1` is not taken for `True`. That
-takes 0.5 microseconds an element.
+takes 0.6 microseconds an element.
 """
 
 from __future__ import annotations

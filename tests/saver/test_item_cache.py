@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 from helpers import Chain, config_of
 from langgraph_pg_snapshot import InvalidArgumentError, PostgresSnapshotSaver
 from langgraph_pg_snapshot._plans.cache import ItemCache
+from langgraph_pg_snapshot._plans.runs import numbers_of
 from langgraph_pg_snapshot.models import NamespaceKey
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
 from langgraph_pg_snapshot.serializer.stored import StoredForm
@@ -200,3 +201,13 @@ def test_least_recently_read_threads_go_first():
     assert [bool(cache.items_of(key).trees) for key in keys] == [True, True, False]
     cache.forget(keys[0])
     assert not cache.items_of(keys[0]).trees
+
+
+def test_a_log_that_no_longer_fits_begins_anew_with_what_is_read_now():
+    cache, key = ItemCache(10_000), NamespaceKey("thread", "")
+    for number in range(20):
+        cache.keep(key, {number: "x" * 3_500}, {number: b"stamp"})
+        kept = cache.items_of(key)
+        assert number in kept.trees
+        assert kept.trees.keys() == kept.stamps.keys() == {*numbers_of(kept.runs)}
+        assert len(kept.trees) <= 2

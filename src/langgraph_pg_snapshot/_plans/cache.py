@@ -69,14 +69,18 @@ class ItemCache:
     def keep(
         self, key: NamespaceKey, trees: Mapping[int, Any], stamps: Mapping[int, bytes]
     ) -> None:
-        """Keep what was read, unless the log gets too large, or another read was quicker."""
+        """Keep what was read, unless it is too large, or another read was quicker."""
         if not self.max_bytes or not trees:
             return
         size = _ENTRY_BYTES * len(trees) + sum(map(memory_of, trees.values()))
         with self._lock:
             log = self._logs.get(key, NOTHING)
-            if log.size + size > self.max_bytes or not log.trees.keys().isdisjoint(trees):
+            if size > self.max_bytes or not log.trees.keys().isdisjoint(trees):
                 return
+            if log.size + size > self.max_bytes:
+                # Of a list that is cut at its front most may be what nobody reads any more.
+                self._size -= log.size
+                log = NOTHING
             self._logs[key] = KeptItems(
                 {**log.trees, **trees},
                 {**log.stamps, **{number: stamps[number] for number in trees}},

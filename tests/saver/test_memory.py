@@ -42,7 +42,7 @@ KINDS = {
     "smileys": lambda n: f"{n} " + "\N{GRINNING FACE}" * 50,
     "numbers": lambda n: [n + each / 7 for each in range(100)],
     "large numbers": lambda n: [10**15 + n + each for each in range(100)],
-    "nested": lambda n: {f"key {n} {each}": [{"a": [each]}] for each in range(20)},
+    "nested": lambda n: {f"key {n} {each}": [{"a": [each]}] for each in range(10)},
 }
 
 

@@ -31,7 +31,7 @@ from helpers import Driven
 from invariants import TABLES, violations
 from langgraph_pg_snapshot import PostgresSnapshotSaver, RetentionPolicy
 from langgraph_pg_snapshot.embedded import EmbeddedServer
-from langgraph_pg_snapshot.serializer import sight
+from langgraph_pg_snapshot.serializer import memory
 
 CONVERSATIONS = 200
 TURNS = 12  # then a conversation is deleted, and begins anew
@@ -246,7 +246,7 @@ def logs_into(counts: Counter[str]) -> Iterator[None]:
 def soak(seconds: float, conversations: int) -> Soak:
     """Run it on a server of its own, with caches so small that they are full soon."""
     with (
-        patch.object(sight, "GENERATION_BYTES", 2**20),
+        patch.object(memory, "GENERATION_BYTES", 2**20),
         EmbeddedServer.start(settings={"max_connections": "60"}) as server,
         PostgresSnapshotSaver(server.dsn, max_size=POOL, cache_bytes=2**20) as saver,
     ):

@@ -13,7 +13,12 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
-from langgraph_pg_snapshot.errors import ArgumentTypeError, InvalidArgumentError, SnapshotError
+from langgraph_pg_snapshot.errors import (
+    ArgumentTypeError,
+    InvalidArgumentError,
+    SnapshotError,
+    about,
+)
 
 # How much of an argument a message repeats, in characters.
 LONGEST_SHOWN = 80
@@ -33,16 +38,10 @@ MAX_ID_BYTES = {
 LARGEST_COUNT = 2**63 - 1
 
 
-class reading_argument:  # noqa: N801 -- used like a function; with contextlib it takes thrice the time
+class reading_argument(about):  # noqa: N801 -- used like a function, as `about` is
     """Have what an argument of a type of the application's own raises be an error that names it."""
 
-    __slots__ = ("_argument",)
-
-    def __init__(self, argument: str) -> None:
-        self._argument = argument
-
-    def __enter__(self) -> None:
-        pass
+    __slots__ = ()
 
     def __exit__(
         self,
@@ -52,7 +51,7 @@ class reading_argument:  # noqa: N801 -- used like a function; with contextlib i
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, SnapshotError):
             raise ArgumentTypeError(
-                f"{self._argument} can't be read: it raised {type(error).__name__}; pass plain data"
+                f"{self._what} can't be read: it raised {type(error).__name__}; pass plain data"
             ) from error
 
 
@@ -93,9 +92,7 @@ def check_thread_id(value: object, argument: str = "thread_id") -> str:
     Raises:
         InvalidArgumentError: It is none of these, or not usable.
     """
-    if type(value) is str:
-        pass  # as nearly always
-    elif isinstance(value, UUID):
+    if isinstance(value, UUID):
         value = UUID.__str__(value)
     elif type(value) is int and value.bit_length() <= MAX_ID_BYTES["thread_id"]:
         value = str(value)

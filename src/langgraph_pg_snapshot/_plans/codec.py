@@ -214,11 +214,14 @@ class EncryptedCodec(BytesCodec):
         return Piece(self._digest(plain), plain, len(plain.data))
 
     def columns(self, piece: Piece) -> Columns:
-        cipher, data = self.encrypting.cipher.encrypt(piece.payload.data)
-        return Columns(None, None, f"{piece.payload.type}+{cipher}", data)
+        return self._sealed(piece.payload)
 
     def columns_of(self, value: Any) -> Columns:
-        return self.columns(self.piece(value))
+        return self._sealed(self._dump(self.encrypting.serde, value))
+
+    def _sealed(self, plain: Blob) -> Columns:
+        cipher, data = self.encrypting.cipher.encrypt(plain.data)
+        return Columns(None, None, f"{plain.type}+{cipher}", data)
 
     def load_json(self, tree: Any) -> Any:  # noqa: ARG002 -- refused, whatever it is
         raise DeserializationError(NOT_ENCRYPTED)

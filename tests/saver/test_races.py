@@ -22,7 +22,10 @@ from langgraph_pg_snapshot import (
 )
 from langgraph_pg_snapshot._drivers import sync
 from langgraph_pg_snapshot._plans import listing
+from langgraph_pg_snapshot._plans.setup import set_up
+from langgraph_pg_snapshot._plans.steps import Atomic
 from langgraph_pg_snapshot._plans.versions import next_version
+from langgraph_pg_snapshot.sql import Queries
 
 LONG = [{"n": n, "text": "and so on " * 10} for n in range(6)]
 
@@ -202,6 +205,21 @@ def test_savers_with_and_without_the_schema_set_up_the_same_tables_at_once(datab
 
     with ThreadPoolExecutor(6) as threads:
         assert list(threads.map(set_up, [None, "public"] * 3)) == [[]] * 6
+
+
+def test_setup_that_ends_while_another_looks(database):
+    """What is committed meanwhile is seen whole or not at all, not as somebody else's."""
+    with psycopg.connect(database) as looks:
+        # As a statement that began before the other's commit and comes to the names after it.
+        looks.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        looks.execute("SELECT")
+        with PostgresSnapshotSaver(database) as saver:
+            saver.setup()
+        plan = set_up(Queries("agent_checkpoints"))
+        look = next(plan)
+        seen = looks.execute(look.query, look.params).fetchall()
+        # It is not there yet: what comes next takes the lock, and looks again.
+        assert isinstance(plan.send(seen), Atomic)
 
 
 @pytest.mark.parametrize("suffix", ["", "_threads", "_history", "_items", "_writes", "_migrations"])

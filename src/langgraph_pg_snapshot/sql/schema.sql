@@ -2,10 +2,11 @@
 
 -- name: schema_state
 -- Which of our names are taken; whether the table of migrations is ours (has these columns); whether
--- the tables were made for tenants.
+-- the tables were made for tenants. (to_regclass also finds what was committed since the statement
+-- began, whose rows in the catalogs it can't see yet: half of it would look like somebody else's.)
 SELECT
     ARRAY(SELECT taken.name FROM unnest(%(names)s::text[]) AS taken (name)
-          WHERE to_regclass(taken.name) IS NOT NULL),
+          JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(taken.name)),
     (SELECT count(*) FROM pg_catalog.pg_attribute AS a
      WHERE a.attrelid = to_regclass(%(migrations)s::text) AND NOT a.attisdropped
          AND a.attname IN ('version', 'name', 'applied_at')) = 3,

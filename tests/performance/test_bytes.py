@@ -89,6 +89,20 @@ def test_put_writes_sends_the_writes(ready_database, colour):
 
 
 @pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("serde", ["snapshot", "encrypted"])
+def test_large_values_are_sent_as_they_are(ready_database, colour, serde):
+    """Neither quoted once more nor in digits, as they would have to be in an array's text."""
+    value = '"quoted"\\\n' * 2_000
+    with wire(ready_database, colour, serde, auto_setup=False) as listened:
+        chain = Chain(listened.driven, "thread")
+        chain.put({})
+        listened.driven.put_writes(chain.head, [("before", value)], "before")
+        writes = [("messages", value)]
+        traffic = listened.traffic(lambda: listened.driven.put_writes(chain.head, writes, "task"))
+        assert traffic.sent <= len(SnapshotSerializer().dumps(value)) + 500
+
+
+@pytest.mark.parametrize("colour", COLOURS)
 def test_get_reads_the_state_once(ready_database, colour):
     """The server sends the text of the state, a stamp for each item, and a row."""
     with wire(ready_database, colour, auto_setup=False) as listened:

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
 from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
-from langgraph_pg_snapshot._drivers.parameters import as_text
+from langgraph_pg_snapshot._drivers.parameters import untyped
 from langgraph_pg_snapshot._drivers.pooled import (
     WHICH_PROCESS,
     is_pooled,
@@ -137,15 +137,16 @@ async def _in_transaction(
 async def _execute(
     conn: AsyncConnection, stmt: Stmt, trace: Trace, opening: Stmt | None = None
 ) -> Rows:
-    cursor = psycopg.AsyncCursor(conn, row_factory=tuple_row)
     # Without parameters it may be a script, which can't be prepared nor have binary results.
     single = stmt.params is not None
     pooled = is_pooled(conn)
     if single and pooled is None:
-        await cursor.execute(WHICH_PROCESS, prepare=False)
-        pooled = note_process(conn, await cursor.fetchone())
+        first = psycopg.AsyncCursor(conn, row_factory=tuple_row)
+        await first.execute(WHICH_PROCESS, prepare=False)
+        pooled = note_process(conn, await first.fetchone())
     prepare = None if single and not pooled else False
-    params = None if stmt.params is None else as_text(stmt.params)
+    params = None if stmt.params is None else untyped(stmt.params)
+    cursor = psycopg.AsyncCursor(conn, row_factory=tuple_row)
     if opening is None:
         await cursor.execute(stmt.query, params, prepare=prepare, binary=single)
     else:

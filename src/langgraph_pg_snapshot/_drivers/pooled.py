@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 
+from langgraph_pg_snapshot._drivers.parameters import introduce
 from langgraph_pg_snapshot._plans.steps import Row
 
 Connection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
@@ -30,6 +31,8 @@ def is_pooled(conn: Connection) -> bool | None:
 
 def note_pooled(conn: Connection, pooled: bool) -> None:  # noqa: FBT001 -- a fact, no option
     """Remember whether there is."""
+    if conn not in _pooled:
+        introduce(conn)
     _pooled[conn] = pooled
 
 

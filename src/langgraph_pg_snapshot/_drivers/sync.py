@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 
 from langgraph_pg_snapshot._drivers.attempts import Attempts, marked
 from langgraph_pg_snapshot._drivers.faults import caused_by, check_idle
-from langgraph_pg_snapshot._drivers.parameters import as_text
+from langgraph_pg_snapshot._drivers.parameters import untyped
 from langgraph_pg_snapshot._drivers.pooled import (
     WHICH_PROCESS,
     is_pooled,
@@ -131,16 +131,17 @@ def _in_transaction(conn: Connection, atomic: Atomic, opening: Stmt | None, trac
 
 
 def _execute(conn: Connection, stmt: Stmt, trace: Trace, opening: Stmt | None = None) -> Rows:
-    # Not conn.cursor(): the application may have chosen another row or cursor factory.
-    cursor = psycopg.Cursor(conn, row_factory=tuple_row)
     # Without parameters it may be a script, which can't be prepared nor have binary results.
     single = stmt.params is not None
     pooled = is_pooled(conn)
     if single and pooled is None:
-        cursor.execute(WHICH_PROCESS, prepare=False)
-        pooled = note_process(conn, cursor.fetchone())
+        first = psycopg.Cursor(conn, row_factory=tuple_row)
+        first.execute(WHICH_PROCESS, prepare=False)
+        pooled = note_process(conn, first.fetchone())
     prepare = None if single and not pooled else False
-    params = None if stmt.params is None else as_text(stmt.params)
+    params = None if stmt.params is None else untyped(stmt.params)
+    # Not conn.cursor(): the application may have chosen another row or cursor factory.
+    cursor = psycopg.Cursor(conn, row_factory=tuple_row)
     if opening is None:
         cursor.execute(stmt.query, params, prepare=prepare, binary=single)
     else:

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import Annotated, Any, TypedDict
 
 import psycopg
@@ -26,6 +27,7 @@ from graphs import add_all
 from langgraph_pg_snapshot import (
     DeserializationError,
     PostgresSnapshotSaver,
+    SerializationError,
     SnapshotSerializer,
 )
 from servers import available_bindirs
@@ -245,6 +247,16 @@ def test_metadata_that_only_has_the_name_of_the_hosts_is_sealed(ready_database, 
         pytest.raises(DeserializationError, match=f"metadata '{key}'"),
     ):
         saver.get_tuple(config)
+
+
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_header_that_cannot_be_stored_is_named(ready_database, make):
+    checkpoint: Any = {**empty_checkpoint(), "of the application": Lock()}
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
+        with pytest.raises(SerializationError, match=r"checkpoint\['of the application'\]:.*lock"):
+            saver.put(config, checkpoint, {"source": "input", "step": -1, "who": Lock()}, {})
+        assert saver.get_tuple(config) is None
 
 
 PLANTED = (

@@ -232,12 +232,20 @@ def _repr(value: Any) -> str:
 
 
 def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob | None:
-    """What may not stand readable in a checkpoint's row, serialized; None if there is nothing."""
+    """What may not stand readable in a checkpoint's row, serialized; None if there is nothing.
+
+    Raises:
+        SerializationError: Something in the header can't be stored.
+    """
     if not metadata and not header:
         return None
     try:
         columns = codec.columns_of({"metadata": metadata, "header": header})
     except SerializationError:
         metadata = {k: _sealable(codec, v) for k, v in metadata.items()}
-        columns = codec.columns_of({"metadata": metadata, "header": header})
+        for name, value in header.items():
+            with about(f"checkpoint[{name!r}]"):
+                codec.piece(value)
+        with about("checkpoint"):
+            columns = codec.columns_of({"metadata": metadata, "header": header})
     return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))

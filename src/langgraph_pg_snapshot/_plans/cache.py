@@ -25,7 +25,7 @@ class KeptItems(NamedTuple):
     """What is kept of one log, by number; never changed, but replaced.
 
     Attributes:
-        trees: Items as JSON trees, of which values are built anew at each read.
+        trees: Items as JSON trees (or made ready), of which values are built anew at each read.
         stamps: Their stamps.
         runs: Their numbers.
         size: About how much memory it takes.
@@ -94,7 +94,9 @@ class ItemCache:
 
 
 def memory_of(tree: Any) -> int:
-    """How many bytes of memory a JSON tree takes, or less: texts may be shared."""
+    """How many bytes of memory a tree takes, or less: texts may be shared."""
+    if type(tree) is tuple:  # made ready: a state of scalars
+        return sum(map(getsizeof, (tree[1], *tree[1].values())))
     size = 0
     todo = [tree]
     while todo:

@@ -19,6 +19,7 @@ from langgraph_pg_snapshot.errors import (
     SnapshotError,
 )
 from langgraph_pg_snapshot.serializer import SnapshotSerializer
+from langgraph_pg_snapshot.serializer.ready import made_ready
 from langgraph_pg_snapshot.serializer.sight import Sight
 from langgraph_pg_snapshot.serializer.stored import StoredForm
 
@@ -74,6 +75,7 @@ class Codec(Protocol):
     def pieces(self, values: Sequence[Any], place: Hashable) -> list[Piece]: ...
     def columns(self, piece: Piece) -> Columns: ...
     def columns_of(self, value: Any) -> Columns: ...  # which need not be recognised: no digest
+    def made_ready(self, tree: Any) -> Any: ...  # the tree, or a tuple that `build` takes
     def load_json(self, tree: Any) -> Any: ...
     def load_blob(self, blob: Blob) -> tuple[Any, bytes | None]: ...
 
@@ -113,6 +115,9 @@ class SnapshotCodec:
 
     def columns_of(self, value: Any) -> Columns:
         return Columns(json=self.snapshot.dumps(value).decode())
+
+    def made_ready(self, tree: Any) -> Any:
+        return made_ready(tree) if self._is_ours else tree
 
     def load_json(self, tree: Any) -> Any:
         if not self._is_ours:
@@ -155,6 +160,9 @@ class BytesCodec:
 
     def columns_of(self, value: Any) -> Columns:
         return Columns(None, None, *self._dump(self.serde, value))
+
+    def made_ready(self, tree: Any) -> Any:
+        return tree
 
     def load_json(self, tree: Any) -> Any:
         if self.sealing:

@@ -11,6 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import filterfalse
 
 from langgraph_pg_snapshot._forks import ForkLock
 from langgraph_pg_snapshot._plans.layout import Layout
@@ -92,7 +93,7 @@ class KnownLogs:
         with self._lock:
             log = self._logs.get(key)
             known = log.digests.of if log is not None and log.epoch == epoch else {}
-            return [number for number in numbers if number not in known]
+            return [*filterfalse(known.__contains__, numbers)]
 
     def learn(
         self,

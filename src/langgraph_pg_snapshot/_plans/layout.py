@@ -25,6 +25,7 @@ from langgraph_pg_snapshot._plans.codec import (
 )
 from langgraph_pg_snapshot._plans.runs import Run, numbers_of, runs_of, union
 from langgraph_pg_snapshot.errors import DamagedThreadError, SnapshotError, about
+from langgraph_pg_snapshot.serializer.ready import build
 from langgraph_pg_snapshot.serializer.stored import Opaque
 
 # How many numbers a list has for itself; in decimal, so that a person sees which list it is.
@@ -138,7 +139,7 @@ def _entries(values: list[Any]) -> list[Any]:
 
 
 class Items:
-    """Items that were read, by number: JSON trees, or blobs.
+    """Items that were read, by number: JSON trees, some of them made ready, or blobs.
 
     Attributes:
         codec: How values are built of them.
@@ -176,17 +177,29 @@ class Items:
             if stored.kind == "$item":
                 return self._build(stored.runs[0][0])
             trees = [*map(self.trees.__getitem__, numbers_of(stored.runs))]
-            if Blob in map(type, trees):
+            kinds = {*map(type, trees)}
+            if Blob in kinds:
                 values = self._elements(stored)
             elif stored.kind == "$dict":
                 return self.codec.load_json({"$type": "dict", "items": _entries(trees)})
             else:
-                return self.codec.load_json(trees)
+                return self._built(stored, trees) if tuple in kinds else self.codec.load_json(trees)
         except KeyError as error:
             raise DamagedThreadError(f"item {error} of its log is missing") from None
         if stored.kind == "$dict" and isinstance(values[0], Opaque):
             return values[0]
         return values if stored.kind == "$list" else dict(_entries(values))
+
+    def _built(self, stored: Reference, trees: list[Any]) -> list[Any]:
+        """A list of which some elements, or all, were made ready."""
+        others = [tree for tree in trees if type(tree) is not tuple]
+        if not others:
+            return [builder(state) for builder, state in trees]
+        try:
+            rest = iter(self.codec.load_json(others))
+        except SnapshotError:
+            return self._elements(stored)  # it says which one
+        return [build(tree) if type(tree) is tuple else next(rest) for tree in trees]
 
     def _elements(self, stored: Reference) -> list[Any]:
         values: list[Any] = []
@@ -201,6 +214,8 @@ class Items:
 
     def _build(self, number: int) -> Any:
         tree = self.trees[number]
+        if type(tree) is tuple:
+            return build(tree)
         if not isinstance(tree, Blob):
             return self.codec.load_json(tree)
         value, digest = self.codec.load_blob(tree)

@@ -16,6 +16,7 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .objects import add_dataclass, add_slotted
 from .pydantic_models import ModelCodec
+from .ready import PREPARERS
 
 
 class _AsText:
@@ -52,7 +53,9 @@ for _tag, _message in (
     ("Document", Document),
     ("ChatPromptValue", ChatPromptValue),
 ):
-    add_codec(_message, ModelCodec(_message, _tag, short=True), _tag)
+    _codec = ModelCodec(_message, _tag, short=True)
+    add_codec(_message, _codec, _tag)
+    PREPARERS[_tag] = _codec.prepare
 
 for _dataclass in (Command, Interrupt, Overwrite, TimeoutPolicy):
     add_dataclass(_dataclass, _dataclass.__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -14,6 +14,16 @@ from .codec import ENCODERS, Codec, DecodeFunction, EncodeFunction, Refused, Tre
 from .decoder import SCALARS, Decoder
 from .encoder import Encoder, encode_dict, encode_list
 from .names import attribute_of, derives, tag_of
+from .pydantic_readers import (
+    Readers,
+    compiled,
+    new,
+    set_dict,
+    set_extra,
+    set_fields_set,
+    set_private,
+)
+from .ready import Builder, Ready
 from .state import MISSING, Fields, check_rebuildable, default_value, dict_of, slots_of
 
 _FIELDS_SET: Final = "$fields_set"
@@ -21,12 +31,8 @@ _EXTRA: Final = "$extra"
 _PRIVATE: Final = "$private"
 _BESIDE: Final = frozenset({_FIELDS_SET, _EXTRA, _PRIVATE})
 
-# A class has a function for each set of members that trees have. Forged data could have many.
-_MAX_DECODERS: Final = 64
-
-# Types of defaults that can stand in a function's source: repr() makes them anew. (Lists, dicts and
-# sets are empty.)
-_LITERALS: Final = frozenset({type(None), bool, str, list, dict, set})
+# A class has functions for each set of members that trees have. Forged data could have many.
+_MAX_FUNCTIONS: Final = 64
 
 # Where a model keeps its state.
 _STATE: Final = (
@@ -36,13 +42,7 @@ _STATE: Final = (
     "__pydantic_private__",
 )
 
-_new = object.__new__
 _read = object.__getattribute__
-# The slots themselves: RootModel hides two of them behind class attributes.
-_set_dict = vars(BaseModel)["__dict__"].__set__
-_set_fields_set = vars(BaseModel)["__pydantic_fields_set__"].__set__
-_set_extra = vars(BaseModel)["__pydantic_extra__"].__set__
-_set_private = vars(BaseModel)["__pydantic_private__"].__set__
 
 
 class ModelCodec:
@@ -83,7 +83,9 @@ class ModelCodec:
             self.template[name] = value
         self.required = frozenset(required)
         self.encode = self._compile_encode()
+        self.readers = Readers(cls, self.template, allows_extra=self.allows_extra)
         self.decoders: dict[tuple[str, ...], DecodeFunction] = {}
+        self.builders: dict[tuple[str, ...], Builder] = {}
 
     def _compile_encode(self) -> EncodeFunction:
         """Write ``encode`` out field by field, as a loop would take twice the time.
@@ -97,7 +99,7 @@ class ModelCodec:
             f"value.{name}" if asked else f"read(value, {name!r})" for name in _STATE
         )
         lines = [
-            "def encode(enc, value, depth):",
+            "def function(enc, value, depth):",
             f"    state = {state}",
             "    if depth < 1 or tuple(state) != names:",
             "        return odd(enc, value, depth)",
@@ -148,7 +150,7 @@ class ModelCodec:
             "read": _read,
             "rest": self._encode_rest,
         }
-        encode: EncodeFunction = _compiled(lines, namespace)
+        encode: EncodeFunction = compiled(lines, namespace)
         return encode
 
     def _encode_odd(self, enc: Encoder, value: Any, depth: int) -> Tree:
@@ -178,45 +180,31 @@ class ModelCodec:
         return decode(dec, tree, depth)
 
     def _decoder_for(self, members: tuple[str, ...]) -> DecodeFunction:
-        if (
-            len(self.decoders) < _MAX_DECODERS
+        if not self._is_usual(members, self.decoders):
+            return self._decode_odd
+        return self.decoders.setdefault(members, self.readers.decode(members))
+
+    def _is_usual(self, members: tuple[str, ...], functions: Mapping[tuple[str, ...], Any]) -> bool:
+        """Whether a function is written for trees of these members."""
+        return (
+            len(functions) < _MAX_FUNCTIONS
             and self.required.issubset(members)
             and self.template.keys() >= set(members) - {"$type"}
-        ):
-            return self.decoders.setdefault(members, self._compile_decode(set(members)))
-        return self._decode_odd
+        )
 
-    def _compile_decode(self, members: set[str]) -> DecodeFunction:
-        """Write ``decode`` out for trees of exactly these members; as with ``encode``."""
-        state = [
-            f"{name!r}: v if type(v := tree[{name!r}]) in scalars else dec.node(v, depth - 1)"
-            if name in members
-            else f"{name!r}: {default!r}"
-            if type(default) in _LITERALS
-            else f"{name!r}: defaults[{name!r}]"
-            for name, default in self.template.items()
-        ]
-        lines = [
-            "def decode(dec, tree, depth):",
-            "    made = new(cls)",
-            f"    set_dict(made, {{{', '.join(state)}}})",
-            f"    set_fields_set(made, {members - {'$type'}!r})",  # (repr of none: "set()")
-            f"    set_extra(made, {'{}' if self.allows_extra else None})",
-            "    set_private(made, None)",
-            "    return made",
-        ]
-        namespace: dict[str, Any] = {
-            "cls": self.cls,
-            "defaults": self.template,
-            "new": _new,
-            "scalars": SCALARS,
-            "set_dict": _set_dict,
-            "set_extra": _set_extra,
-            "set_fields_set": _set_fields_set,
-            "set_private": _set_private,
-        }
-        decode: DecodeFunction = _compiled(lines, namespace)
-        return decode
+    def prepare(self, tree: Tree) -> Ready | None:
+        """Make a tree ready to be built again and again, if its members are scalars and usual."""
+        members = tuple(tree)
+        build = self.builders.get(members)
+        if build is None:
+            if not self._is_usual(members, self.builders):
+                return None
+            build = self.builders.setdefault(members, self.readers.build(members))
+        if not SCALARS.issuperset(map(type, tree.values())):
+            return None
+        state = {**self.template, **tree}
+        del state["$type"]
+        return build, state
 
     def _decode_odd(self, dec: Decoder, tree: Tree, depth: int) -> Any:
         """Read a model that lacks members, or has more beside its fields."""
@@ -256,18 +244,12 @@ class ModelCodec:
 
     def build(self, state: Any, fields_set: set[str], extra: Any, private: Any) -> Any:
         """Make a model of its parts, which it takes as they are."""
-        made = _new(self.cls)
-        _set_dict(made, state)
-        _set_fields_set(made, fields_set)
-        _set_extra(made, extra)
-        _set_private(made, private)
+        made = new(self.cls)
+        set_dict(made, state)
+        set_fields_set(made, fields_set)
+        set_extra(made, extra)
+        set_private(made, private)
         return made
-
-
-def _compiled(lines: list[str], namespace: dict[str, Any]) -> Any:
-    """Make a function of its source."""
-    exec("\n".join(lines), namespace)  # noqa: S102  # written above, of literals alone
-    return namespace[lines[0].removeprefix("def ").partition("(")[0]]
 
 
 def _plain_default(field: Any) -> Any:

@@ -83,7 +83,9 @@ def take_items(
         # (What has no digest could be edited without a trace.)
         lasting = {n: tree for n, tree in read.items() if not sent[n].startswith(NO_DIGEST)}
         cache.keep(key, lasting, sent)
-    held = [number for number in numbers if number in kept.trees] if sent else numbers
-    items.trees.update(zip(held, map(kept.trees.__getitem__, held), strict=True))
+    held = kept.trees
+    if sent or len(held) != len(numbers):
+        held = {number: held[number] for number in numbers if number in held}
+    items.trees.update(held)
     items.stamps.update(stamps)
     return True

@@ -194,14 +194,14 @@ class ModelCodec:
 
     def prepare(self, tree: Tree) -> Ready | None:
         """Make a tree ready to be built again and again, if its members are scalars and usual."""
+        if not SCALARS.issuperset(map(type, tree.values())):
+            return None
         members = tuple(tree)
         build = self.builders.get(members)
         if build is None:
             if not self._is_usual(members, self.builders):
                 return None
             build = self.builders.setdefault(members, self.readers.build(members))
-        if not SCALARS.issuperset(map(type, tree.values())):
-            return None
         state = {**self.template, **tree}
         del state["$type"]
         return build, state

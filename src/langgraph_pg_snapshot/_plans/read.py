@@ -165,12 +165,15 @@ def load_writes(
         return writes
     remaining = iter(blobs or ())
     for task_id, channel, tree, blob_type in parse_json(text):
-        with about(f"write to channel {channel!r}"):
+        try:
             value = (
                 store.codec.load_json(tree)
                 if blob_type is None
                 else store.codec.load_blob(Blob(blob_type, next(remaining)))[0]
             )
+        except SnapshotError:
+            with about(f"write to channel {channel!r}"):
+                raise
         writes.append((task_id, channel, value))
     return writes
 

@@ -68,6 +68,8 @@ LEFT JOIN LATERAL (
     WHERE h.thread_id = %(thread_id)s::text AND h.checkpoint_ns = %(checkpoint_ns)s::text
         AND h.checkpoint_id = chain.checkpoint_id
         AND c.channel = ANY (%(channels)s::text[]) AND NOT c.channel = ANY (chain.seeded_before)
+        -- (Most hold none of them: those are not looked up again.)
+        AND chain.seeded <> chain.seeded_before
 ) AS ancestor ON true
 LEFT JOIN LATERAL (
     SELECT {write_columns}

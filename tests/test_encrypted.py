@@ -259,6 +259,21 @@ def test_header_that_cannot_be_stored_is_named(ready_database, make):
         assert saver.get_tuple(config) is None
 
 
+@pytest.mark.parametrize("make", ENCRYPTING.values(), ids=ENCRYPTING)
+def test_metadata_never_fails_a_run_however_deep_it_is(ready_database, make):
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    with PostgresSnapshotSaver(ready_database, serde=make()) as saver:
+        for depth in range(90, 110):
+            who: Any = []
+            for _ in range(depth):
+                who = [who]
+            checkpoint: Any = {**empty_checkpoint(), "channel_versions": {}}
+            saver.put(config, checkpoint, {"source": "input", "step": -1, "who": who}, {})
+            found = saver.get_tuple(config)
+            assert found is not None
+            assert found.metadata["who"] in (who, repr(who))
+
+
 PLANTED = (
     *("inner-key", "inner-value", "inner-question", "delta-1", "config-key", "config-value"),
     *(

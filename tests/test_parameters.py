@@ -69,6 +69,14 @@ def test_text_is_sent_in_the_encoding_of_the_connection(database, value):
         assert received(conn, "text[]", value) == value
 
 
+def test_text_is_sent_as_utf_8_where_there_is_no_encoding(database):
+    """As psycopg sends other text."""
+    with psycopg.connect(database, client_encoding="SQL_ASCII") as conn:
+        introduce(conn)
+        for value in ("é" * LARGE, "é"):
+            assert received(conn, "text[]", [value]) == [value.encode()]
+
+
 def test_a_statement_is_prepared_once_however_large_its_arrays_are(database):
     with psycopg.connect(database, prepare_threshold=0) as conn:
         introduce(conn)

@@ -228,9 +228,13 @@ class SaverBase(BaseCheckpointSaver[str]):
     @serde.setter
     def serde(self, serde: SerializerProtocol) -> None:
         self._serde = serde
+        codec = codec_for(serde)
+        if "_store" in vars(self) and self._store.codec.makes_ready is not codec.makes_ready:
+            # What was made ready is built without asking a codec, which might refuse it.
+            self._cache = ItemCache(self._cache.max_bytes)
         shared = (self._known, self._cache, self._held)
-        self._store = Store(
-            self._backend.queries, codec_for(serde), *shared, refuses_races=self._refuses_races
+        self._store: Store = Store(
+            self._backend.queries, codec, *shared, refuses_races=self._refuses_races
         )
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:

@@ -17,10 +17,18 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from serializer_sameness import assert_same
 
 from helpers import Chain, config_of
-from langgraph_pg_snapshot import PostgresSnapshotSaver, SnapshotError, SnapshotSerializer
+from langgraph_pg_snapshot import (
+    DeserializationError,
+    PostgresSnapshotSaver,
+    SnapshotError,
+    SnapshotSerializer,
+)
+from langgraph_pg_snapshot._plans.cache import memory_of
+from langgraph_pg_snapshot.models import NamespaceKey
 from langgraph_pg_snapshot.serializer.ready import PREPARERS, build, made_ready
 
 MESSAGES = [
@@ -136,6 +144,49 @@ def test_list_of_what_is_ready_and_what_is_not(savers):
             values["messages"][1].tool_calls[0]["args"].clear()
             values["ready"][1].tool_calls.append("changed in place")
             values["messages"].clear()
+
+
+class Shouting(SnapshotSerializer):
+    """One of the application's."""
+
+    def decode(self, tree):
+        value = super().decode(tree)
+        for each in value if isinstance(value, list) else ():
+            each.content = each.content.upper()
+        return value
+
+
+def test_only_our_own_serializer_has_messages_kept_ready(savers, ready_database):
+    storing, reading = savers
+    Chain(storing, "t").put({"ready": MIXED["ready"]})
+    with PostgresSnapshotSaver(ready_database, serde=Shouting()) as shouting:
+        for saver, first in ((reading, ALICE), (shouting, ALICE.upper())):
+            for _ in range(3):
+                values = saver.get_tuple(config_of("t")).checkpoint["channel_values"]
+                assert values["ready"][0].content == first
+            kept = saver._cache.items_of(NamespaceKey("t", "")).trees
+            assert {*map(type, kept.values())} == {tuple if saver is reading else dict}
+
+
+def test_what_was_kept_ready_is_not_for_a_serializer_that_is_assigned_later(savers):
+    storing, reading = savers
+    Chain(storing, "t").put({"ready": MIXED["ready"]})
+    before = reading.get_tuple(config_of("t")).checkpoint["channel_values"]
+    reading.serde = Shouting()
+    values = reading.get_tuple(config_of("t")).checkpoint["channel_values"]
+    assert values["ready"][0].content == ALICE.upper()
+    reading.serde = SnapshotSerializer()
+    for _ in range(2):
+        assert reading.get_tuple(config_of("t")).checkpoint["channel_values"] == before
+    reading.serde = EncryptedSerializer.from_pycryptodome_aes(key=b"1" * 16)
+    for read in (reading.get_tuple, lambda _: reading.get_channel("t", "ready")):
+        with pytest.raises(DeserializationError, match="does not encrypt"):
+            read(config_of("t"))
+
+
+def test_memory_of_what_is_ready_is_counted():
+    tree = orjson.loads(SnapshotSerializer().dumps(AIMessage("x" * 10_000, id="1")))
+    assert memory_of(tree) <= memory_of(made_ready(tree)) <= memory_of(tree) + 1_000
 
 
 def test_damaged_item_is_named_at_each_read(savers, ready_database):

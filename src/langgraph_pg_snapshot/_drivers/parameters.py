@@ -89,6 +89,8 @@ class _ArrayDumper(Dumper):
 
     def dump(self, obj: _Array) -> bytes:
         encoding = self.connection.info.encoding if self.connection else "utf-8"
+        if encoding == "ascii":  # of SQL_ASCII, which takes any bytes: psycopg sends UTF-8, too
+            encoding = "utf-8"
         kind, parts = _TEXT, [b""]
         for value in obj.values:
             if value is None:

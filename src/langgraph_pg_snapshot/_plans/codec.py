@@ -70,6 +70,7 @@ class Codec(Protocol):
     snapshot: SnapshotSerializer
     readable: bool  # values may stand as JSON inside a checkpoint's row
     sealing: bool  # metadata is hidden, too
+    makes_ready: bool  # trees that are kept may be ones that were made ready
 
     def piece(self, value: Any) -> Piece: ...
     def pieces(self, values: Sequence[Any], place: Hashable) -> list[Piece]: ...
@@ -94,7 +95,7 @@ class SnapshotCodec:
         # Serializers of ours write a value in the same way; what they differ in is the depth that
         # they refuse. (A class derived from ours may do anything.)
         depth = snapshot.max_depth
-        self._is_ours = is_ours = type(snapshot) is SnapshotSerializer
+        self.makes_ready = is_ours = type(snapshot) is SnapshotSerializer
         self.sight = _sights.setdefault(depth, self._sight()) if is_ours else self._sight()
         self.pieces = self.sight.all
 
@@ -117,10 +118,10 @@ class SnapshotCodec:
         return Columns(json=self.snapshot.dumps(value).decode())
 
     def made_ready(self, tree: Any) -> Any:
-        return made_ready(tree) if self._is_ours else tree
+        return made_ready(tree) if self.makes_ready else tree
 
     def load_json(self, tree: Any) -> Any:
-        if not self._is_ours:
+        if not self.makes_ready:
             # The tree is read again: one of its own for who may hand it out, or change it.
             tree = loads(dumps(tree))  # noqa: S302 -- dumps() wrote it a moment ago
         return self.snapshot.decode(tree)
@@ -138,6 +139,7 @@ class BytesCodec:
     """Any SerializerProtocol: JsonPlusSerializer, or one of the application's."""
 
     readable = False
+    makes_ready = False
 
     def __init__(self, serde: SerializerProtocol) -> None:
         self.serde = serde

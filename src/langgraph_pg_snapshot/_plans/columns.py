@@ -215,9 +215,9 @@ def _storable(codec: Codec, value: Any) -> Any:
     return value
 
 
-def _sealable(codec: Codec, value: Any) -> Any:
+def _sealable(codec: Codec, key: str, value: Any) -> Any:
     try:
-        codec.piece(value)
+        codec.piece({"metadata": {key: value}})  # as deep as it will be
     except SerializationError:
         return _repr(value)
     return value
@@ -242,10 +242,11 @@ def seal(codec: Codec, metadata: dict[str, Any], header: dict[str, Any]) -> Blob
     try:
         columns = codec.columns_of({"metadata": metadata, "header": header})
     except SerializationError:
-        metadata = {k: _sealable(codec, v) for k, v in metadata.items()}
+        metadata = {k: _sealable(codec, k, v) for k, v in metadata.items()}
         for name, value in header.items():
             with about(f"checkpoint[{name!r}]"):
                 codec.piece(value)
+                codec.piece({"header": {name: value}})  # which is two levels deeper
         with about("checkpoint"):
             columns = codec.columns_of({"metadata": metadata, "header": header})
     return Blob(cast("str", columns.blob_type), cast("bytes", columns.blob))

@@ -99,7 +99,7 @@ class ModelCodec:
             f"value.{name}" if asked else f"read(value, {name!r})" for name in _STATE
         )
         lines = [
-            "def function(enc, value, depth):",
+            "def encode(enc, value, depth):",
             f"    state = {state}",
             "    if depth < 1 or tuple(state) != names:",
             "        return odd(enc, value, depth)",

@@ -63,7 +63,7 @@ class Readers:
             for name, default in self.template.items()
         ]
         decode: DecodeFunction = self._compiled(
-            "def function(dec, tree, depth):", f"{{{', '.join(state)}}}", members
+            "def decode(dec, tree, depth):", f"{{{', '.join(state)}}}", members
         )
         return decode
 
@@ -75,7 +75,7 @@ class Readers:
             if name not in members and type(default) in _CONTAINERS
         ]
         build: Builder = self._compiled(
-            "\n".join(["def function(state):", "    state = state.copy()", *anew]), "state", members
+            "\n".join(["def build(state):", "    state = state.copy()", *anew]), "state", members
         )
         return build
 
@@ -94,7 +94,7 @@ class Readers:
 
 
 def compiled(lines: list[str], namespace: Mapping[str, Any]) -> Any:
-    """Make a function of its source; it is named ``function``."""
+    """Make a function of its source."""
     of_its_own = dict(namespace)
     exec("\n".join(lines), of_its_own)  # noqa: S102  # written by us, of literals alone
-    return of_its_own["function"]
+    return of_its_own[lines[0].removeprefix("def ").partition("(")[0]]

@@ -20,13 +20,14 @@ from proxy import Cut, proxy_to
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from graphs import steps_graph
-from helpers import Driven, event_loop, unreferenced_items
+from helpers import Driven, config_of, event_loop, unreferenced_items
 from langgraph_pg_snapshot import (
     ConnectionUnavailableError,
     InvalidArgumentError,
     PostgresSnapshotSaver,
     RetentionPolicy,
 )
+from langgraph_pg_snapshot._drivers.attempts import Attempts
 from langgraph_pg_snapshot._drivers.settings import LIVELINESS
 from langgraph_pg_snapshot._lifecycle import pool_settings
 from langgraph_pg_snapshot.embedded import EmbeddedServer
@@ -242,6 +243,36 @@ def test_server_that_stays_read_only_is_told_in_time(ready_database):
     ):
         saver.save_state("thread", {"a": 1})
     assert isinstance(caught.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+
+
+def out_of_time():
+    """The tries of a statement that met a server that only reads, until there was no time left."""
+    attempts = Attempts(60)
+    attempts.pause_after(psycopg.errors.ReadOnlySqlTransaction("it only reads"))
+    attempts.until = time.monotonic()
+    return attempts
+
+
+def test_what_went_wrong_is_told_where_the_time_is_up_before_there_is_a_connection(ready_database):
+    with PostgresSnapshotSaver(ready_database, min_size=1, max_size=1) as saver:
+        pool = saver._backend._driver.connections
+        with (
+            pool.connection(Attempts(None)),
+            pytest.raises(ConnectionUnavailableError, match=r"1 tries.*it only reads") as caught,
+            pool.connection(out_of_time()),
+        ):
+            pass
+    assert isinstance(caught.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+
+
+async def test_so_it_is_in_async_calls(ready_database):
+    async with PostgresSnapshotSaver(ready_database, min_size=1, max_size=1) as saver:
+        await saver.aget_tuple(config_of("thread"))
+        pools = saver._backend._own_async
+        async with pools.connection(Attempts(None)):
+            with pytest.raises(ConnectionUnavailableError, match=r"1 tries.*it only reads"):
+                async with pools.connection(out_of_time()):
+                    pass
 
 
 @contextmanager

@@ -33,12 +33,14 @@ class Attempts:
     Attributes:
         until: When that is over, on `time.monotonic`'s clock; infinity is never.
         failed: How many have failed.
+        last: What the last one of those ended with.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self.until = math.inf if seconds is None else time.monotonic() + seconds
         self.failed = 0
+        self.last: psycopg.Error | None = None
         self._broke_off = 0
 
     def wait(self, longest: float) -> float:
@@ -60,6 +62,7 @@ class Attempts:
         if not is_transient(error):
             raise error
         self.failed += 1
+        self.last = error
         self._broke_off += error.sqlstate is None
         pause = 0.0
         if self.failed > 1:
@@ -69,10 +72,22 @@ class Attempts:
             return pause
         if is_conflict(error):
             raise error
-        raise ConnectionUnavailableError(
+        raise self._given_up() from error
+
+    def check_time(self) -> None:
+        """Say what went wrong, where there is no time left to wait for a connection once more.
+
+        Raises:
+            ConnectionUnavailableError: The time is up, and tries have failed.
+        """
+        if self.last is not None and time.monotonic() >= self.until:
+            raise self._given_up() from self.last
+
+    def _given_up(self) -> ConnectionUnavailableError:
+        return ConnectionUnavailableError(
             f"given up after {self.failed} tries on one connection after another; the last one "
-            f"ended with: {error}"
-        ) from error
+            f"ended with: {self.last}"
+        )
 
 
 def marked(result: Any, attempts: Attempts) -> Any:

@@ -77,6 +77,7 @@ class OwnPool:
         try:
             conn = pool.getconn(attempts.wait(pool.timeout))
         except PoolTimeout as error:
+            attempts.check_time()
             raise self._inquiry.explained(error) from error
         # (The pool's own context manager would end a transaction; the driver has ended each.)
         try:
@@ -144,6 +145,7 @@ class OwnAsyncPools:
         try:
             conn = await pool.getconn(attempts.wait(pool.timeout))
         except PoolTimeout as error:
+            attempts.check_time()
             raise await asyncio.to_thread(self._inquiry.explained, error) from error
         try:
             conn.answer_by = attempts.until

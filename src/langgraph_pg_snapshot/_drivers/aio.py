@@ -146,6 +146,7 @@ async def _execute(
         pooled = note_process(conn, await first.fetchone())
     prepare = None if single and not pooled else False
     params = None if stmt.params is None else untyped(stmt.params)
+    # (Made now, as in the sync driver.)
     cursor = psycopg.AsyncCursor(conn, row_factory=tuple_row)
     if opening is None:
         await cursor.execute(stmt.query, params, prepare=prepare, binary=single)

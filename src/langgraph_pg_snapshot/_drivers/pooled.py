@@ -30,7 +30,7 @@ def is_pooled(conn: Connection) -> bool | None:
 
 
 def note_pooled(conn: Connection, pooled: bool) -> None:  # noqa: FBT001 -- a fact, no option
-    """Remember whether there is."""
+    """Remember whether there is; a connection that is new here learns our parameters, too."""
     if conn not in _pooled:
         introduce(conn)
     _pooled[conn] = pooled

@@ -140,7 +140,8 @@ def _execute(conn: Connection, stmt: Stmt, trace: Trace, opening: Stmt | None = 
         pooled = note_process(conn, first.fetchone())
     prepare = None if single and not pooled else False
     params = None if stmt.params is None else untyped(stmt.params)
-    # Not conn.cursor(): the application may have chosen another row or cursor factory.
+    # Not conn.cursor(): the application may have chosen another row or cursor factory. Made now, as
+    # it knows what the connection knew when it was first used (see introduce).
     cursor = psycopg.Cursor(conn, row_factory=tuple_row)
     if opening is None:
         cursor.execute(stmt.query, params, prepare=prepare, binary=single)

@@ -29,9 +29,11 @@ class _PandasCodec:
     tag: str
 
     def parts(self, value: Any) -> dict[str, Any]:
+        """What it consists of; each kind of object says it for itself."""
         raise NotImplementedError
 
     def build(self, parts: dict[str, Any]) -> Any:
+        """The object again; as above."""
         raise NotImplementedError
 
     def encode(self, enc: Encoder, value: Any, depth: int) -> Tree:
